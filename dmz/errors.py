@@ -1,0 +1,22 @@
+"""What every refusal of this project has: one line for a person, and what to do about it."""
+
+from __future__ import annotations
+
+
+class DmzError(Exception):
+    """Something a person has to act on; its text is one line that says where, what and how to mend it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+class InputError(DmzError):
+    """Configuration or a file is missing, unreadable or unsafe. Nothing was changed."""
+
+
+class RefusedError(DmzError):
+    """The policy or a check said no: nothing that was refused went anywhere."""
+
+
+class TransferError(DmzError):
+    """A copy did not end as approved: wrong bytes, or a service that kept failing."""
