@@ -1,0 +1,1 @@
+"""Package DMZ: screened packages for a Google Cloud project that has no way out."""

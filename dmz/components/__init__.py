@@ -1,0 +1,1 @@
+"""Pulumi components, a file per concern."""

@@ -1,0 +1,1 @@
+"""Adapters to the repositories, behind one small interface."""

@@ -1,0 +1,45 @@
+# `make demo` runs the whole flow in the sandbox; `make test` sets up and runs the tests.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# A fresh machine may lack these; they are installed by name, from the mirror that apt is configured with.
+TOOLS := bwrap:bubblewrap mmdebstrap:mmdebstrap nft:nftables ip:iproute2 gpg:gnupg gpgv:gpgv
+
+.PHONY: demo test test-all lint format setup tools requirements down clean
+
+demo: setup tools  ## the main job, end to end, on this machine
+	@$(BIN)/dmz run
+
+test: setup tools lint  ## what .ci/run calls
+	@$(BIN)/pytest -m "not slow"
+
+test-all: setup tools lint  ## also what takes longer
+	@$(BIN)/pytest
+
+lint: setup  ## style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: setup
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+setup: $(VENV)/.done
+
+$(VENV)/.done: requirements.txt pyproject.toml
+	@scripts/setup $(PYTHON) $(VENV)
+	@touch $@
+
+tools: setup
+	@scripts/tools $(TOOLS)
+
+requirements: setup  ## pin anew, with hashes
+	@$(BIN)/uv pip compile -q --upgrade --no-header --python-version 3.11 --generate-hashes --extra dev pyproject.toml -o requirements.txt
+
+down: setup  ## stop the sandbox: no process, namespace, mount or rule stays
+	@$(BIN)/dmz sandbox down
+
+clean: down
+	@rm -rf .sandbox $(VENV)

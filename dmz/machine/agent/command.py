@@ -1,0 +1,35 @@
+"""Running apt, dpkg and pip so that a failure says in one line what went wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+
+
+class StepError(Exception):
+    """A step of the agent that did not work; its text is one line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split())[:2000])
+
+
+def run(arguments: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: str | None = None) -> str:
+    """Run a program and return what it wrote to standard output.
+
+    Raises:
+        StepError: it ended with an error; the text has the last lines of what it said.
+    """
+    ended = subprocess.run(
+        list(arguments),
+        env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+    if ended.returncode:
+        said = (ended.stderr.strip() or ended.stdout.strip()).splitlines()
+        errors = [line for line in said if line.lower().lstrip().startswith(("e:", "error"))] or said[-4:]
+        raise StepError(f"{' '.join(arguments[:3])} ended with {ended.returncode}: {' / '.join(errors[-4:])}")
+    return ended.stdout

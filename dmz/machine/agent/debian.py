@@ -1,0 +1,138 @@
+"""Debian packages by the image's own apt and dpkg, from Artifact Registry repositories only.
+
+Plain https with apt's `auth.conf` serves: no transport has to be installed before anything can be.
+Source: https://cloud.google.com/artifact-registry/docs/os-packages/debian/configure
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import urllib.request
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import metadata
+from .command import StepError, run
+
+_FOLDER = Path("/opt/dmz/apt")
+_ENV = {"DEBIAN_FRONTEND": "noninteractive", "APT_CONFIG": str(_FOLDER / "apt.conf")}
+
+
+@dataclass(frozen=True)
+class Package:
+    """One installed package, as dpkg's status has it."""
+
+    name: str
+    architecture: str
+    version: str
+    source: str
+    source_version: str
+
+
+def installed() -> dict[tuple[str, str], Package]:
+    """Everything that dpkg calls installed, by name and architecture."""
+    fields = ["db:Status-Abbrev", "Package", "Architecture", "Version", "source:Package", "source:Version"]
+    layout = "\t".join(f"${{{field}}}" for field in fields) + "\n"
+    found = {}
+    for line in run(["dpkg-query", "-W", "-f", layout]).splitlines():
+        status, name, architecture, version, source, source_version = line.split("\t")
+        if status.startswith("ii"):
+            found[name, architecture] = Package(name, architecture, version, source, source_version)
+    return found
+
+
+def digest(packages: Iterable[Package]) -> str:
+    """The base image's identity: SHA-256 over its sorted `Package:Architecture Version` lines."""
+    lines = sorted(f"{package.name}:{package.architecture} {package.version}\n" for package in packages)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def upgrades_off() -> None:
+    """Keep the image from changing itself: what is installed is what was approved."""
+    Path("/etc/apt/apt.conf.d/99dmz").write_text(
+        'APT::Periodic::Enable "0";\nAPT::Periodic::Unattended-Upgrade "0";\n', encoding="utf-8"
+    )
+    if shutil.which("systemctl") and Path("/run/systemd/system").is_dir():
+        units = ["unattended-upgrades.service", "apt-daily.timer", "apt-daily-upgrade.timer"]
+        for unit in units:
+            run(["systemctl", "mask", "--now", unit])
+
+
+def configure(location: str, project: str, repositories: Sequence[str]) -> None:
+    """Make apt know these repositories and no others, and fetch their index.
+
+    Raises:
+        StepError: an index could not be fetched or its signature is not the service's.
+    """
+    host = f"{location}-apt.pkg.dev"
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    _FOLDER.chmod(0o755)
+    with urllib.request.urlopen(f"https://{host}/doc/repo-signing-key.gpg", timeout=30) as response:
+        key = response.read()
+    # apt tells an armoured key from a binary one by the file's name alone.
+    keyring = _FOLDER / ("key.asc" if key.startswith(b"-----BEGIN") else "key.gpg")
+    keyring.write_bytes(key)
+    keyring.chmod(0o644)
+    sources = _FOLDER / "sources.list"
+    sources.write_text(
+        "".join(
+            f"deb [signed-by={keyring}] https://{host}/projects/{project} {repository} main\n"
+            for repository in repositories
+        ),
+        encoding="utf-8",
+    )
+    sources.chmod(0o644)
+    auth = _FOLDER / "auth.conf"
+    auth.touch(mode=0o600)
+    auth.write_text(f"machine {host} login oauth2accesstoken password {metadata.token()}\n", encoding="utf-8")
+    configuration = _FOLDER / "apt.conf"
+    configuration.write_text(
+        f'Dir::Etc::sourcelist "{sources}";\nDir::Etc::sourceparts "-";\nDir::Etc::netrc "{auth}";\n'
+        'Acquire::Languages "none";\nAcquire::Retries "3";\nAPT::Install-Recommends "0";\n'
+        # The token's file is for root alone, so the methods that read it stay root.
+        'APT::Sandbox::User "root";\n',
+        encoding="utf-8",
+    )
+    configuration.chmod(0o644)
+    run(["apt-get", "update", "-o", "APT::Update::Error-Mode=any"], env=_ENV)
+
+
+def install(names: Sequence[str]) -> None:
+    """Install by name, with what it depends on, from the configured repositories."""
+    if names:
+        run(["apt-get", "install", "-y", "-q", *names], env=_ENV)
+
+
+def download(exact: Sequence[str], into: Path) -> None:
+    """Fetch `NAME:ARCH=VERSION` debs without installing any."""
+    if exact:
+        into.mkdir(parents=True, exist_ok=True)
+        run(["apt-get", "download", *exact], env=_ENV, cwd=str(into))
+
+
+def install_files(files: Sequence[Path], remove: Sequence[str]) -> None:
+    """Install exactly these files and remove these packages, with no repository at hand.
+
+    Raises:
+        StepError: something that they depend on is in neither the files nor the image.
+    """
+    if not files and not remove:
+        return
+    sealed = _FOLDER / "sealed.conf"
+    sealed.write_text(
+        'Dir::Etc::sourcelist "/dev/null";\nDir::Etc::sourceparts "-";\n'
+        'Dir::State::Lists "/opt/dmz/apt/no-lists";\n'
+        'APT::Install-Recommends "0";\nAPT::Sandbox::User "root";\n',
+        encoding="utf-8",
+    )
+    (_FOLDER / "no-lists" / "partial").mkdir(parents=True, exist_ok=True)
+    wanted = [str(path) for path in files] + [f"{name}-" for name in remove]
+    try:
+        run(
+            ["apt-get", "install", "-y", "-q", "--allow-downgrades", *wanted],
+            env={**_ENV, "APT_CONFIG": str(sealed)},
+        )
+    except StepError as error:
+        raise StepError(f"apt could not install the release's debs: {error}") from None
