@@ -1,0 +1,125 @@
+"""The two stacks through the Pulumi Automation API, as `dmz run` and CI use them.
+
+Source: https://www.pulumi.com/docs/iac/automation-api/
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pulumi import automation
+
+from dmz.errors import DmzError, InputError
+
+Say = Callable[[str], None]
+
+_ERROR: Final = re.compile(r"^\s*(?:error|pulumi:.*error):\s*(.+)$", re.IGNORECASE)
+_CHANGES: Final = ("create", "update", "replace", "delete", "create-replacement", "delete-replaced")
+
+
+def engine() -> Literal["cli", "embedded"]:
+    """Which engine answers to `pulumi` on PATH.
+
+    Raises:
+        InputError: there is none.
+    """
+    if shutil.which("pulumi") is None:
+        raise InputError("there is no pulumi on PATH: install its CLI, or use the sandbox (dmz sandbox up)")
+    said = subprocess.run(["pulumi", "version"], capture_output=True, text=True, check=False).stdout
+    return "embedded" if "embedded" in said else "cli"
+
+
+def reason(output: str) -> str:
+    """The one line of an engine's output that says what went wrong."""
+    found = [match.group(1) for line in output.splitlines() if (match := _ERROR.match(line))]
+    told = [line for line in found if "update failed" not in line and "preview failed" not in line]
+    last = [line for line in output.splitlines() if line.strip()][-1:]
+    return (told or found or last or ["the engine gave no reason"])[0].strip()
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What an operation did, or would do."""
+
+    counts: Mapping[str, int]
+    """Number of resources by operation (`create`, `update`, `same`, …)."""
+    text: str
+    """What the engine printed."""
+
+    @property
+    def any(self) -> bool:
+        """Whether anything at all changed."""
+        return any(self.counts.get(name) for name in _CHANGES)
+
+    def __str__(self) -> str:
+        """One phrase: `12 create, 3 update`, or `nothing changed`."""
+        if not self.any:
+            return "nothing changed"
+        return ", ".join(f"{self.counts[name]} {name}" for name in _CHANGES if self.counts.get(name))
+
+
+class Stack:
+    """One stack of this program."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        if not (folder / f"Pulumi.{name}.yaml").exists():
+            raise InputError(
+                f"Pulumi.{name}.yaml: there is no such file; write the stack's configuration first"
+            )
+        with _told(name):
+            self._stack = automation.create_or_select_stack(stack_name=name, work_dir=str(folder))
+
+    def up(self, say: Say) -> Changes:
+        """Make the stack's resources what the program declares."""
+        with _told(self.name):
+            done = self._stack.up(on_output=say, color="never", show_secrets=False)
+        return Changes(_counts(done.summary.resource_changes), done.stdout)
+
+    def preview(self, say: Say) -> Changes:
+        """What `up` would do, with each package that would change."""
+        with _told(self.name):
+            shown = self._stack.preview(on_output=say, diff=True, color="never")
+        return Changes(_counts(shown.change_summary), shown.stdout)
+
+    def refresh(self, say: Say) -> Changes:
+        """Read what is really there; only this finds what changed behind our back."""
+        with _told(self.name):
+            done = self._stack.refresh(on_output=say, color="never")
+        return Changes(_counts(done.summary.resource_changes), done.stdout)
+
+    def destroy(self, say: Say) -> Changes:
+        """Remove the stack's resources."""
+        with _told(self.name):
+            done = self._stack.destroy(on_output=say, color="never")
+        return Changes(_counts(done.summary.resource_changes), done.stdout)
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs as plain values; empty before its first `up`."""
+        with _told(self.name):
+            return {name: output.value for name, output in self._stack.outputs().items()}
+
+    def exists(self) -> bool:
+        """Whether an earlier `up` left resources in its state."""
+        with _told(self.name):
+            return bool((self._stack.export_stack().deployment or {}).get("resources"))
+
+
+def _counts(found: Mapping[Any, int] | None) -> dict[str, int]:
+    return {str(getattr(name, "value", name)): count for name, count in (found or {}).items()}
+
+
+@contextmanager
+def _told(stack: str) -> Iterator[None]:
+    """Turn an engine's failure into one line that names the stack."""
+    try:
+        yield
+    except automation.CommandError as error:
+        raise DmzError(f"stack {stack}: {reason(str(error))}") from error
