@@ -106,10 +106,12 @@ class Stack:
         with _told(self.name):
             return {name: output.value for name, output in self._stack.outputs().items()}
 
-    def exists(self) -> bool:
-        """Whether an earlier `up` left resources in its state."""
+    def resources(self, kind: str = "") -> list[Mapping[str, Any]]:
+        """The resources in the stack's state as the checkpoint has them; of one type if `kind` names it."""
         with _told(self.name):
-            return bool((self._stack.export_stack().deployment or {}).get("resources"))
+            state = self._stack.export_stack().deployment or {}
+        found: list[Mapping[str, Any]] = state.get("resources") or []
+        return [each for each in found if not kind or each["type"] == kind]
 
 
 def _counts(found: Mapping[Any, int] | None) -> dict[str, int]:

@@ -1,0 +1,32 @@
+"""The plan as a person asks for it: the releases in the checkout against what inner holds at this moment."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dmz.promotion import lines
+from dmz.promotion import release as releases
+from dmz.promotion.plan import Plan
+from dmz.promotion.plan import plan as compare
+from dmz.registries.google import connect
+from dmz.workflow.claims import Say
+from dmz.workflow.estate import Estate
+from dmz.workflow.holdings import held_inside
+
+SYNC: Final = "pulumi-python:dynamic/dmz:PackageSync"
+"""The type of the sync in the inner stack's state."""
+
+
+async def plan(estate: Estate, say: Say) -> Plan:
+    """What the next sync would copy, keep and withdraw; changes nothing.
+
+    Raises:
+        InputError: the inner stack is not up, or a release does not read.
+    """
+    outputs = estate.inner_outputs()
+    desired = releases.union(releases.read_all(estate.releases))
+    async with connect(outputs["location"]) as google:
+        say("reading what the inner repositories have")
+        stored = await held_inside(google, outputs)
+    before = [each["outputs"]["packages"] for each in estate.inner.resources(SYNC)]
+    return compare(desired, stored, [artifact for packages in before for artifact in lines.parse(packages)])

@@ -1,0 +1,158 @@
+"""All of it: outer up, inventory, screening, preview, inner up with the sync, report, verification."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dmz.automation import Changes, engine
+from dmz.console import Steps
+from dmz.errors import DmzError, RefusedError
+from dmz.promotion.advisories import Severity
+from dmz.promotion.inventory import Inventory
+from dmz.promotion.probes import Judgement, Verdict, judge, sealed
+from dmz.promotion.summary import Summary, counts
+from dmz.promotion.transfer import Counters
+from dmz.workflow.claims import PATIENCE
+from dmz.workflow.discover import discover
+from dmz.workflow.estate import Estate
+from dmz.workflow.plan import SYNC
+from dmz.workflow.screen import Screened, screen
+from dmz.workflow.verify import Verified, verify
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person may choose of a run."""
+
+    advisories: Path
+    """Folder of OSV records."""
+    threshold: Severity
+    patience: float = PATIENCE
+    """Seconds to wait for each machine."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run did and found."""
+
+    summary: Summary
+    screened: Screened
+    verified: Verified
+    judgements: tuple[Judgement, ...]
+    seal: str
+    """The inner stack's own word on what is not sealed; empty when nothing is open."""
+    preview: Changes
+    changed: bool
+    """Whether anything is other than before."""
+
+    @property
+    def leaks(self) -> tuple[Judgement, ...]:
+        """The ways out that the sealed machine found."""
+        return tuple(each for each in self.judgements if each.verdict is Verdict.LEAK)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the run may be called a success: verified, the check passed, nothing leaked."""
+        return self.verified.holds and not self.leaks
+
+    def write(self, path: Path) -> None:
+        """Write the report for scripts."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(self.summary.document(), indent=2) + "\n", encoding="utf-8")
+
+
+def run(estate: Estate, options: Options, steps: Steps) -> Ran:
+    """Carry the workload in the checkout all the way through.
+
+    Raises:
+        DmzError: a step did not work; what was done before stays, and running again goes on from there.
+    """
+    with steps.step("outer", "Outer stack: projects, network, repositories, machine") as step:
+        outer = estate.outer.up(step.say)
+        step.outcome = str(outer)
+    with steps.step("discover", "Discovery: the outer machine installs the workload") as step:
+        inventory = asyncio.run(discover(estate, step.say, within=options.patience))
+        step.outcome = _counted(counts_of(inventory))
+    with steps.step("screen", "Screening: inventory, advisories, policy") as step:
+        screened = asyncio.run(screen(estate, inventory, options.advisories, options.threshold, step.say))
+        step.outcome = (
+            f"{len(screened.release.entries)} artifacts admitted, {len(screened.refused)} findings refused; "
+            + ("lock files written" if screened.changed else "lock files unchanged")
+        )
+    for words in screened.explanations:
+        steps.print(f"      {words}", style="yellow")
+    if estate.inner.resources():
+        with steps.step("refresh", "Refresh: what do the inner repositories hold today?") as step:
+            estate.inner.refresh(step.say)
+    with steps.step("preview", "Preview: what would change inside") as step:
+        preview = estate.inner.preview(step.say)
+        step.outcome = str(preview)
+    before = _last_sync(estate)
+    with steps.step("inner", "Inner stack: sealed network, sync, machine") as step:
+        inner = estate.inner.up(step.say)
+        step.outcome = str(inner)
+    outputs = estate.inner_outputs()
+    copied = _counters(outputs, estate, before, len(screened.release.entries))
+    with steps.step("verify", "Verification: released = outer = inner = installed") as step:
+        verified = asyncio.run(verify(estate, step.say, within=options.patience))
+        step.outcome = "all agree" if verified.holds else "NOT as released"
+    if verified.report.error:
+        raise RefusedError(f"the inner machine refused: {verified.report.error}")
+    judgements = judge(inventory.probes, verified.report.probes)
+    seal = str(outputs.get("seal") or "")
+    summary = Summary(
+        workload=estate.workload.name,
+        release_digest=screened.release.digest,
+        engine=engine(),
+        discovered=counts_of(inventory),
+        installed=counts(held.kind for held in verified.report.held),
+        refused=screened.refused,
+        network_sealed=sealed(judgements),
+        perimeter_sealed=not seal,
+        sync=copied,
+        outer_probes=inventory.probes,
+        inner_probes=verified.report.probes,
+        verified=verified.holds,
+        seconds=steps.seconds,
+    )
+    changed = outer.any or inner.any or screened.changed
+    return Ran(summary, screened, verified, tuple(judgements), seal, preview, changed)
+
+
+def counts_of(inventory: Inventory) -> dict[str, int]:
+    """How many debs, distributions and files an inventory has."""
+    return {"apt": len(inventory.apt), "pypi": len(inventory.pypi), "files": len(inventory.files)}
+
+
+def _counted(found: Mapping[str, int]) -> str:
+    return f"{found['apt']} debs, {found['pypi']} Python distributions, {found['files']} files"
+
+
+def _last_sync(estate: Estate) -> Mapping[str, Any] | None:
+    found = [each.get("outputs") or {} for each in estate.inner.resources(SYNC)]
+    return found[0] if found else None
+
+
+def _counters(
+    outputs: Mapping[str, Any], estate: Estate, before: Mapping[str, Any] | None, artifacts: int
+) -> Counters:
+    """What the sync did in this run; the state keeps what it did when it last did something."""
+    after = _last_sync(estate)
+    if after is None:
+        raise DmzError(
+            f"stack {estate.inner_name} has no PackageSync after up; look at its output: {outputs}"
+        )
+    if before is not None and before.get("packages") == after.get("packages"):
+        return Counters(kept=artifacts)
+    return Counters(
+        copied=int(after["copied"]),
+        kept=int(after["kept"]),
+        withdrawn=int(after["withdrawn"]),
+        bytes=int(after["bytes"]),
+        seconds=float(after["seconds"]),
+    )

@@ -1,0 +1,62 @@
+"""The end of a run in words that a manager understands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dmz.console import Steps
+from dmz.promotion.probes import Verdict
+from dmz.workflow.run import Ran
+
+
+def announce(ran: Ran, report: Path, steps: Steps) -> None:
+    """Print what happened, what it means, and what is still open."""
+    summary, verified = ran.summary, ran.verified
+    found, inside = summary.discovered, summary.installed
+    say = steps.print
+    say("")
+    say(f"Workload {summary.workload}", style="bold")
+    say(
+        f"  It needs {found['apt']} Debian packages, {found['pypi']} Python distributions and "
+        f"{found['files']} files beyond its base image."
+    )
+    say(
+        f"  Screening refused {len(ran.summary.refused)} findings."
+        if summary.refused
+        else "  Nothing was refused."
+    )
+    for words in ran.screened.explanations:
+        say(f"    {words}")
+    sync = summary.sync
+    say(
+        f"  The sealed project's repositories hold exactly the release: {sync.copied} copied "
+        f"({sync.bytes / 1e6:.0f} MB), {sync.kept} were there, {sync.withdrawn} withdrawn."
+    )
+    check = verified.report.check
+    last = check.output.strip().splitlines()[-1:] if check else []
+    say(
+        f"  The sealed machine installed {inside['apt']} + {inside['pypi']} + {inside['files']} of them and "
+        + (
+            f"ran the workload: {last[0] if last else 'done'}"
+            if check and not check.exit
+            else "its check FAILED"
+        )
+    )
+    blocked = sum(each.verdict is Verdict.SEALED for each in ran.judgements)
+    say(f"  {blocked} of {len(ran.judgements)} ways out were tried and are closed.")
+    for each in ran.judgements:
+        if each.verdict is not Verdict.SEALED:
+            say(f"    {each.name} to {each.target}: {each.verdict}", style="red")
+    if verified.holds:
+        say("  Verified: released = in outer = in inner = installed, by SHA-256.", style="green")
+    else:
+        say("  NOT as released:", style="red")
+        for difference in verified.differences:
+            say(f"    {difference}", style="red")
+    if ran.seal:
+        say(f"  {ran.seal}", style="yellow")
+    if not ran.changed:
+        say("  Nothing had to change.", style="bold")
+    say("")
+    say(f"Release {summary.release_digest}")
+    say(f"Report  {report}")

@@ -1,0 +1,85 @@
+"""Verification: what was released is in outer, in inner, and on the sealed machine, to the byte."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from dmz.artifact import Artifact
+from dmz.promotion import release as releases
+from dmz.promotion import report as reports
+from dmz.promotion.release import Release
+from dmz.promotion.report import Report
+from dmz.promotion.verification import Difference, differences
+from dmz.promotion.workload import Workload
+from dmz.registries.bucket import Bucket
+from dmz.registries.google import connect
+from dmz.workflow.claims import PATIENCE, Say, newest
+from dmz.workflow.estate import Estate
+from dmz.workflow.holdings import held_inside, held_outside
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a verification found."""
+
+    release: Release
+    report: Report
+    differences: tuple[Difference, ...]
+    """Empty: everything is as released."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether all places agree and the machine's check passed."""
+        return not self.differences and self.report.passed
+
+
+async def report_of(estate: Estate, release: Release, say: Say, *, within: float = PATIENCE) -> Report:
+    """The newest report of the sealed machine that names this release and the workload's present check.
+
+    Raises:
+        DmzError: there was none in time.
+    """
+    outputs = estate.inner_outputs()
+    async with connect(outputs["location"]) as google:
+        return await newest(
+            Bucket(google, outputs["reportsBucket"]),
+            f"reports/{release.workload}/{release.digest}/",
+            reports.parse,
+            lambda report: _speaks_of(report, release, estate.workload),
+            say,
+            within=within,
+        )
+
+
+def _speaks_of(report: Report, release: Release, workload: Workload) -> bool:
+    check = hashlib.sha256(workload.check.encode()).hexdigest()
+    return report.release == release.digest and (report.check is None or report.check.sha256 == check)
+
+
+async def verify(estate: Estate, say: Say, *, within: float = PATIENCE) -> Verified:
+    """Compare the four places for the workload's release.
+
+    Args:
+        within: seconds to wait for the machine's report.
+
+    Raises:
+        InputError: there is no release, or it does not read.
+        DmzError: the machine has not reported.
+    """
+    release = releases.read(estate.releases, estate.workload.name)
+    report = await report_of(estate, release, say, within=within)
+    others: list[Artifact] = [
+        artifact
+        for each in releases.read_all(estate.releases)
+        if each.workload != release.workload
+        for artifact in each.artifacts
+    ]
+    outer, inner = estate.outer_outputs(), estate.inner_outputs()
+    async with connect(inner["location"]) as google:
+        say("reading what the outer repositories have")
+        outside = await held_outside(google, outer, estate.base_image.components, release.artifacts)
+        say("reading what the inner repositories have")
+        inside = await held_inside(google, inner)
+    found = differences(release.artifacts, outside, inside, report.held, others)
+    return Verified(release, report, tuple(found))
