@@ -1,0 +1,52 @@
+"""The arrows between the parts go one way."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def imported(folder: str) -> Iterator[tuple[Path, str]]:
+    """Every absolute import below a folder, at any depth of the code."""
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    yield path, alias.name
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                yield path, node.module or ""
+                for alias in node.names:
+                    yield path, f"{node.module}.{alias.name}"
+
+
+@pytest.mark.parametrize(
+    ("folder", "forbidden"),
+    [
+        ("dmz", ["sandbox"]),
+        ("sandbox", ["dmz"]),
+        (
+            "dmz/promotion",
+            ["pulumi", "pulumi_gcp", "google", "httpx", "dmz.sync", "dmz.components", "dmz.stacks"],
+        ),
+        ("dmz/promotion", ["dmz.workflow", "dmz.config"]),
+        ("dmz/registries", ["pulumi", "pulumi_gcp", "dmz.promotion", "dmz.sync", "dmz.workflow"]),
+        ("dmz/components", ["dmz.stacks", "dmz.sync", "dmz.workflow", "dmz.registries"]),
+        ("dmz/stacks", ["dmz.workflow", "dmz.cli", "dmz.registries"]),
+        ("sandbox/engine", ["sandbox.cloud", "sandbox.provider", "sandbox.machines"]),
+        ("sandbox/provider", ["sandbox.cloud", "sandbox.engine", "sandbox.machines"]),
+    ],
+)
+def test_nothing_imports_against_the_arrow(folder: str, forbidden: list[str]) -> None:
+    found = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path, name in imported(folder)
+        if any(name == each or name.startswith(f"{each}.") for each in forbidden)
+    ]
+    assert not found
+
+
+def test_the_walk_sees_imports() -> None:
+    assert any(name == "pulumi" for _, name in imported("dmz/stacks"))

@@ -1,0 +1,81 @@
+"""The command line: bad input is one line and exit code 2, and nothing comes up for it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dmz import targets
+from dmz.cli import cli
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the configuration; a target that comes up fails the test."""
+
+    def never(name: str, progress: object) -> None:
+        raise AssertionError(f"{name} came up")
+
+    monkeypatch.setattr(targets, "enter", never)
+    for name in ("Pulumi.yaml", "Pulumi.outer.yaml", "Pulumi.inner.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "workloads", tmp_path / "workloads")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, arguments)
+
+
+def refused(result: Result) -> str:
+    """The one line of a call that was refused as bad input."""
+    assert result.exit_code == 2, result.output
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1
+    assert "Traceback" not in result.output
+    return lines[0]
+
+
+@pytest.mark.parametrize("command", ["run", "discover", "screen", "plan", "verify"])
+def test_every_command_has_help_that_says_what_it_does(command: str) -> None:
+    result = call(command, "--help")
+    assert result.exit_code == 0
+    assert "--json" in result.output
+
+
+def test_help_names_the_exit_codes_and_the_sandbox() -> None:
+    output = call("--help").output
+    assert "Exit codes" in output
+    assert "sandbox" in output
+
+
+def test_an_unsafe_value_is_refused_where_it_stands(checkout: Path) -> None:
+    path = checkout / "Pulumi.inner.yaml"
+    path.write_text(path.read_text().replace("10.0.1.0/24", "199.36.153.0/24"))
+    assert "Pulumi.inner.yaml: dmz:subnet" in refused(call("run"))
+
+
+def test_a_key_that_does_not_exist_is_refused_with_the_one_that_does(checkout: Path) -> None:
+    path = checkout / "Pulumi.outer.yaml"
+    path.write_text(path.read_text().replace("dmz:operators", "dmz:operator"))
+    assert "did you mean dmz:operators" in refused(call("run"))
+
+
+def test_a_workload_with_an_unknown_key_is_refused(checkout: Path) -> None:
+    path = checkout / "workloads/small.toml"
+    path.write_text('pyhton = ["six"]\n' + path.read_text())
+    line = refused(call("screen"))
+    assert "small.toml" in line
+    assert "pyhton" in line
+
+
+def test_a_folder_without_the_program_is_refused(tmp_path: Path) -> None:
+    assert "no Pulumi.yaml" in refused(call("-C", str(tmp_path), "plan"))
+
+
+def test_a_target_that_does_not_exist_is_refused() -> None:
+    assert "choose one of" in refused(call("-C", str(ROOT), "--target", "moon", "plan"))
