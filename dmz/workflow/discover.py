@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from dmz.errors import DmzError
 from dmz.promotion import inventory as inventories
 from dmz.promotion.inventory import Failure, Inventory
@@ -28,12 +30,18 @@ async def discover(estate: Estate, say: Say, *, within: float = PATIENCE) -> Inv
             f"the outer machine installs another version of the workload {workload.name} than the checkout "
             f"has; run: pulumi up -s {estate.outer_name}"
         )
+    # The machine tries again by itself: a failure from before this call says nothing about the next try.
+    since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     async with connect(outputs["location"]) as google:
         found = await newest(
             Bucket(google, outputs["inventoryBucket"]),
             f"inventories/{workload.name}/{digest}/",
             inventories.parse,
-            lambda each: each.workload == workload.name and each.workload_digest == digest,
+            lambda each: (
+                each.workload == workload.name
+                and each.workload_digest == digest
+                and (isinstance(each, Inventory) or each.created >= since)
+            ),
             say,
             within=within,
         )

@@ -1,0 +1,1 @@
+"""Pulumi's engine, for where its CLI is not on PATH."""

@@ -60,33 +60,51 @@ def upgrades_off() -> None:
             run(["systemctl", "mask", "--now", unit])
 
 
-def configure(location: str, project: str, repositories: Sequence[str]) -> None:
-    """Make apt know these repositories and no others, and fetch their index.
+def remote(location: str, project: str, repository: str, suite: str, components: Sequence[str]) -> str:
+    """apt's line for a remote repository: upstream's own index, which the image's own keys verify."""
+    return f"deb https://{_host(location)}/remote/{project}/{repository} {suite} {' '.join(components)}"
 
-    Raises:
-        StepError: an index could not be fetched or its signature is not the service's.
+
+def standard(location: str, project: str, repository: str) -> str:
+    """apt's line for a standard repository, with the service's key, fetched once for each call.
+
+    The key shows where the index came from, and nothing of who approved what is in it.
     """
-    host = f"{location}-apt.pkg.dev"
+    request = urllib.request.Request(
+        f"https://{_host(location)}/doc/repo-signing-key.gpg",
+        headers={"Authorization": f"Bearer {metadata.token()}"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+        key = response.read()
     _FOLDER.mkdir(parents=True, exist_ok=True)
     _FOLDER.chmod(0o755)
-    with urllib.request.urlopen(f"https://{host}/doc/repo-signing-key.gpg", timeout=30) as response:
-        key = response.read()
     # apt tells an armoured key from a binary one by the file's name alone.
     keyring = _FOLDER / ("key.asc" if key.startswith(b"-----BEGIN") else "key.gpg")
     keyring.write_bytes(key)
     keyring.chmod(0o644)
+    return f"deb [signed-by={keyring}] https://{_host(location)}/projects/{project} {repository} main"
+
+
+def _host(location: str) -> str:
+    return f"{location}-apt.pkg.dev"
+
+
+def configure(location: str, lines: Sequence[str]) -> None:
+    """Make apt know these source lines and no others, and fetch their indexes.
+
+    Raises:
+        StepError: an index could not be fetched or its signature is not one that is trusted.
+    """
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    _FOLDER.chmod(0o755)
     sources = _FOLDER / "sources.list"
-    sources.write_text(
-        "".join(
-            f"deb [signed-by={keyring}] https://{host}/projects/{project} {repository} main\n"
-            for repository in repositories
-        ),
-        encoding="utf-8",
-    )
+    sources.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     sources.chmod(0o644)
     auth = _FOLDER / "auth.conf"
     auth.touch(mode=0o600)
-    auth.write_text(f"machine {host} login oauth2accesstoken password {metadata.token()}\n", encoding="utf-8")
+    auth.write_text(
+        f"machine {_host(location)} login oauth2accesstoken password {metadata.token()}\n", encoding="utf-8"
+    )
     configuration = _FOLDER / "apt.conf"
     configuration.write_text(
         f'Dir::Etc::sourcelist "{sources}";\nDir::Etc::sourceparts "-";\nDir::Etc::netrc "{auth}";\n'

@@ -69,7 +69,8 @@ def _apt(settings: Mapping[str, Any], release: locks.Release) -> list[dict[str, 
     shutil.rmtree(_DEBS, ignore_errors=True)
     if release.debs:
         say(f"fetching {len(release.debs)} debs, of which {len(missing)} are new")
-        debian.configure(settings["location"], settings["project"], [settings["apt_repository"]])
+        location, project = settings["location"], settings["project"]
+        debian.configure(location, [debian.standard(location, project, settings["apt_repository"])])
         # All of them, not only the missing: the report names what the repository holds today, by its bytes.
         debian.download([f"{deb.name}:{deb.architecture}={deb.version}" for deb in release.debs], _DEBS)
     by_digest = {storage.sha256(path): path for path in _DEBS.iterdir()} if _DEBS.exists() else {}

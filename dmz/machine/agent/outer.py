@@ -22,6 +22,8 @@ _STATE = Path("/opt/dmz/outer.json")
 _VENV = Path("/opt/dmz/venv")
 _POLL = 5
 """Seconds between two looks at the settings."""
+_AGAIN = 60
+"""Seconds after which a failed discovery is tried again: a mirror may have had a bad moment."""
 
 
 def _requirement_name(requirement: str) -> str:
@@ -34,8 +36,12 @@ def _apt(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     before = base.packages()
     if wanted:
         say(f"installing {len(wanted)} Debian packages")
-        repositories = [entry["repository"] for entry in settings["apt_repositories"]]
-        debian.configure(settings["location"], settings["project"], repositories)
+        location, project = settings["location"], settings["project"]
+        lines = [
+            debian.remote(location, project, entry["repository"], entry["suite"], settings["components"])
+            for entry in settings["apt_repositories"]
+        ]
+        debian.configure(location, lines)
         debian.install(wanted)
     names = {name.partition(":")[0].partition("=")[0] for name in wanted}
     return [
@@ -56,6 +62,11 @@ def _pypi(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     wanted: Sequence[str] = settings["workload"]["python"]
     location, project = settings["location"], settings["project"]
     simple = python.index(location, project, settings["python_repository"])
+    if settings["workload"].get("python-overrides"):
+        raise StepError(
+            "the workload has python-overrides, which the image's pip cannot follow: this machine does not "
+            "install it; turn them into requirements, or leave out what conflicts"
+        )
     run(["python3", "-m", "venv", "--clear", str(_VENV)])
     if wanted:
         say(f"installing {len(wanted)} Python requirements and what they need")
@@ -142,8 +153,10 @@ def discover(settings: Mapping[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Install and publish whenever the settings ask for something else than last time; never ends."""
     debian.upgrades_off()
+    pause = _POLL
     while True:
         try:
+            pause = _POLL
             settings = metadata.settings()
             base.image(settings["runtime"])
             done = _STATE.read_text(encoding="utf-8") if _STATE.exists() else ""
@@ -155,12 +168,15 @@ def main() -> None:
                 storage.create_json(
                     settings["inventory_bucket"], f"{name}/{settings['machine']}-{stamp()}.json", inventory
                 )
-                _STATE.write_text(wanted, encoding="utf-8")
                 say(f"inventory published: {inventory.get('error', 'complete')}")
+                if "error" in inventory:
+                    pause = _AGAIN
+                else:
+                    _STATE.write_text(wanted, encoding="utf-8")
         except (StepError, OSError, KeyError, ValueError):
             # The next look may find the network or the settings in order; the console says what was wrong.
             say(traceback.format_exc())
-        time.sleep(_POLL)
+        time.sleep(pause)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,19 @@
+"""The Pulumi program: reads the configuration and declares the side it names."""
+
+import pulumi
+
+from dmz.config import Side, load
+from dmz.errors import DmzError
+from dmz.stacks import inner, outer
+
+
+async def main() -> None:
+    """Declare one side; what a person has to mend ends the program with one line."""
+    try:
+        settings = load()
+        await (inner if settings.side is Side.INNER else outer).declare(settings)
+    except DmzError as error:
+        raise pulumi.RunError(str(error)) from None
+
+
+pulumi.run(main)

@@ -1,0 +1,103 @@
+"""The buckets, and who may read and write each.
+
+Owns: the buckets and the access to each. Leaves alone: their objects, so that a bucket that holds any is not
+deleted with its stack, and the grants that every project gives its owners and editors.
+
+A machine may only create: `storage.objectCreator` can neither read, replace nor delete, so what a machine
+once claimed or reported stays as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import pulumi
+import pulumi_gcp as gcp
+
+from dmz.components.component import Component
+
+_CREATE: Final = "roles/storage.objectCreator"
+_READ: Final = "roles/storage.objectViewer"
+_WRITE: Final = "roles/storage.objectAdmin"
+
+Member = pulumi.Input[str]
+
+
+class _Buckets(Component):
+    def __init__(
+        self, name: str, *, project: str, location: str, opts: pulumi.ResourceOptions | None
+    ) -> None:
+        super().__init__(name, opts)
+        self._project = project
+        self._location = location
+
+    def _bucket(
+        self, purpose: str, access: Mapping[str, tuple[str, Member]], *, versioned: bool = False
+    ) -> pulumi.Output[str]:
+        """Declare `<project>-<purpose>` and return its name; `access` as in `repositories.py`."""
+        bucket = gcp.storage.Bucket(
+            purpose,
+            name=f"{self._project}-{purpose}",
+            project=self._project,
+            location=self._location,
+            uniform_bucket_level_access=True,
+            public_access_prevention="enforced",
+            versioning=gcp.storage.BucketVersioningArgs(enabled=True) if versioned else None,
+            force_destroy=False,
+            opts=self.held,
+        )
+        for who, (role, member) in access.items():
+            gcp.storage.BucketIAMMember(
+                f"{purpose}-{who}", bucket=bucket.name, role=role, member=member, opts=self.held
+            )
+        return bucket.name
+
+
+class OuterBuckets(_Buckets):
+    """Where the outer machine leaves its inventories, and the workload's files."""
+
+    inventory: pulumi.Output[str]
+    files: pulumi.Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        project: str,
+        location: str,
+        machine: Member,
+        sync: Member,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__(name, project=project, location=location, opts=opts)
+        create = {"machine-creates": (_CREATE, machine)}
+        self.inventory = self._bucket("inventory", create)
+        self.files = self._bucket("files", {**create, "sync-reads": (_READ, sync)})
+        self.register_outputs({})
+
+
+class InnerBuckets(_Buckets):
+    """Where the machine finds its release, and where it leaves its reports."""
+
+    release: pulumi.Output[str]
+    reports: pulumi.Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        project: str,
+        location: str,
+        machine: Member,
+        sync: Member,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__(name, project=project, location=location, opts=opts)
+        self.release = self._bucket(
+            "release",
+            {"machine-reads": (_READ, machine), "sync-writes": (_WRITE, sync)},
+            versioned=True,
+        )
+        self.reports = self._bucket("reports", {"machine-creates": (_CREATE, machine)})
+        self.register_outputs({})

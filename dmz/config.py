@@ -1,0 +1,303 @@
+"""The stack configuration, typed: an unsafe one does not parse.
+
+Every key is `dmz:<name>` in `Pulumi.<stack>.yaml`; `Pulumi.yaml` has the schema with the same defaults.
+What two stacks have to agree on (their ranges, projects, location) is compared where both are known, in
+`dmz/stacks/inner.py`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Final
+
+import pulumi
+from pulumi.runtime.config import CONFIG, get_config_env
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
+
+from dmz.components.accelerators import LISTED, zones
+from dmz.components.ranges import RANGES
+from dmz.errors import InputError
+from dmz.promotion.wording import printable
+
+_RFC1918: Final = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+_MEMBER: Final = re.compile(r"(user|group|serviceAccount|principal|principalSet):\S+")
+_LINE: Final = 500
+"""Characters that a message may have, whatever the value was."""
+_STACK: Final = re.compile(r"[\w.-]+/[\w.-]+/[\w.-]+")
+
+
+class Side(StrEnum):
+    """Which of the two programs a stack runs."""
+
+    OUTER = "outer"
+    INNER = "inner"
+
+
+def _in_checkout(path: PurePosixPath) -> PurePosixPath:
+    if path.is_absolute() or ".." in path.parts or path == PurePosixPath("."):
+        raise ValueError(
+            f"'{path}' would leave the checkout; write a path relative to Pulumi.yaml, without '..'"
+        )
+    return path
+
+
+def _member(text: str) -> str:
+    if not _MEMBER.fullmatch(text):
+        raise ValueError(f"'{text}' is no IAM member; write it like user:you@example.com")
+    return text
+
+
+def _network(value: object) -> IPv4Network:
+    try:
+        return IPv4Network(value)
+    except ValueError:
+        raise ValueError(f"'{value}' is no IPv4 range; write it like 10.0.0.0/24, host bits zero") from None
+
+
+def _pattern(pattern: str) -> StringConstraints:
+    return StringConstraints(pattern=f"^{pattern}$")
+
+
+_Text = Annotated[str, StringConstraints(min_length=1)]
+_PathInside = Annotated[PurePosixPath, AfterValidator(_in_checkout)]
+_Network = Annotated[IPv4Network, BeforeValidator(_network)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, validate_default=True
+    )
+
+
+class Probes(_Model):
+    """What the egress probes try to reach; if it doesn't answer the outer machine, a probe proves nothing."""
+
+    address: IPv4Address = Field(examples=["203.0.113.1"])
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(7, examples=[7])
+    """Of TCP on both addresses, of UDP on the first; 7 is echo (RFC 862)."""
+    address6: IPv6Address = Field(examples=["2001:db8::1"])
+    name: Annotated[str, _pattern(r"[a-z0-9-]+(\.[a-z0-9-]+)+")] = Field(examples=["probe.example.com"])
+    """Has A, AAAA and TXT records, also for any name below it (a wildcard)."""
+
+    def targets(self) -> list[dict[str, str]]:
+        """Each probe with its target, as the machine's settings list them."""
+        return [
+            {"name": "tcp", "target": f"{self.address}:{self.port}"},
+            {"name": "udp", "target": f"{self.address}:{self.port}"},
+            {"name": "icmp", "target": str(self.address)},
+            {"name": "dns-a", "target": self.name},
+            {"name": "dns-aaaa", "target": self.name},
+            {"name": "dns-txt", "target": self.name},
+            {"name": "ipv6", "target": f"[{self.address6}]:{self.port}"},
+            {"name": "metadata-name", "target": self.name},
+        ]
+
+
+class Settings(_Model):
+    """One stack's configuration. The order of the fields matters: a check may look at those before it."""
+
+    side: Side = Field(examples=["outer"])
+    project: Annotated[str, _pattern(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")] = Field(examples=["my-project"])
+    location: Annotated[str, _pattern(r"[a-z]+-[a-z]+[0-9]+")] = Field(
+        "us-central1", examples=["us-central1"]
+    )
+    accelerator_type: Annotated[str, _pattern(r"v[0-9]+[a-z]*-[0-9]+")] = Field("v3-8", examples=["v3-8"])
+    allow_unlisted_zone: StrictBool = False
+    zone: Annotated[str, _pattern(r"[a-z]+-[a-z]+[0-9]+-[a-z]")] = Field(
+        "us-central1-a", examples=["us-central1-a"]
+    )
+    subnet: _Network = Field(examples=["10.0.0.0/24"])
+    external_ipv6: StrictBool = False
+    outer_stack: str = ""
+    operators: tuple[Annotated[str, AfterValidator(_member)], ...] = ()
+    workload: _PathInside = PurePosixPath("workloads/small.toml")
+    releases: _PathInside = PurePosixPath("releases")
+    runtime: _Text = Field("tpu-ubuntu2204-base", examples=["tpu-ubuntu2204-base"])
+    base_images: tuple[dict[str, Any], ...] = ()
+    """As written; `dmz.promotion.base_image` gives them their type."""
+    spot: StrictBool = True
+    adopt: StrictBool = False
+    withdraw_on_delete: StrictBool = False
+    probes: Probes | None = Field(
+        None, examples=["{address: 203.0.113.1, address6: '2001:db8::1', name: probe.example.com}"]
+    )
+    """None: no probe runs, and so nothing shows that the seal holds."""
+
+    @field_validator("probes", mode="before")
+    @classmethod
+    def _empty_probes(cls, value: object) -> object:
+        return None if value == {} else value
+
+    @field_validator("zone")
+    @classmethod
+    def _zone(cls, zone: str, info: ValidationInfo) -> str:
+        location = info.data.get("location")
+        if location and zone.rpartition("-")[0] != location:
+            raise ValueError(f"'{zone}' is not in dmz:location {location}; write a zone like {location}-a")
+        accelerator = info.data.get("accelerator_type")
+        if accelerator and not info.data.get("allow_unlisted_zone") and zone not in zones(accelerator):
+            known = ", ".join(sorted(zones(accelerator)))
+            write = f"write one of {known}" if known else "write another dmz:acceleratorType"
+            raise ValueError(
+                f"'{zone}' has no {accelerator} by Google's list of {LISTED}; {write}, or set "
+                "dmz:allowUnlistedZone: true if Google has it there now"
+            )
+        return zone
+
+    @field_validator("subnet")
+    @classmethod
+    def _subnet(cls, subnet: IPv4Network) -> IPv4Network:
+        for taken, use in ((RANGES.restricted, "Google's restricted addresses"), (RANGES.iap, "IAP")):
+            if subnet.overlaps(taken):
+                raise ValueError(f"{subnet} overlaps {taken}, which is {use}; write a range like 10.0.0.0/24")
+        if not any(subnet.subnet_of(private) for private in _RFC1918):
+            raise ValueError(f"{subnet} is public; write a private range (RFC 1918) like 10.0.0.0/24")
+        if subnet.prefixlen > 29:
+            raise ValueError(f"{subnet} is too small for a subnet; write a /29 or a larger range")
+        return subnet
+
+    @field_validator("external_ipv6")
+    @classmethod
+    def _external_ipv6(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("side") is Side.INNER:
+            raise ValueError("an inner side has no external addresses; remove it, or write false")
+        return value
+
+    @field_validator("outer_stack")
+    @classmethod
+    def _outer_stack(cls, stack: str, info: ValidationInfo) -> str:
+        side = info.data.get("side")
+        if side is Side.INNER and not _STACK.fullmatch(stack):
+            raise ValueError(
+                f"'{stack}' names no stack, and an inner side needs its outer one; "
+                "write organization/project/stack, for example organization/dmz/outer"
+            )
+        if side is Side.OUTER and stack:
+            raise ValueError("an outer side reads no other stack; remove it, or write dmz:side: inner")
+        return stack
+
+    @field_validator("operators")
+    @classmethod
+    def _operators(cls, operators: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if operators and info.data.get("side") is Side.INNER:
+            raise ValueError(
+                "the sync identity belongs to the outer side; set them in the outer stack's file"
+            )
+        return operators
+
+    @field_validator("adopt", "withdraw_on_delete")
+    @classmethod
+    def _of_the_sync(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("side") is Side.OUTER:
+            raise ValueError("it tells the sync what to do, and an outer side has none; remove it")
+        return value
+
+
+def parse(values: Mapping[str, str], file: str) -> Settings:
+    """The typed configuration from `values`, by key without `dmz:`, each as Pulumi hands it out: a text.
+
+    Raises:
+        InputError: names the key of `file`, what is wrong with it and what to write instead.
+    """
+    known = [to_camel(name) for name in Settings.model_fields]
+    for key in sorted(set(values) - set(known)):
+        near = difflib.get_close_matches(key, known, 1)
+        hint = f"did you mean dmz:{near[0]}?" if near else f"remove it; the keys are {', '.join(known)}"
+        raise InputError(f"{file}: dmz:{printable(key, 80)}: there is no such key; {hint}")
+    try:
+        return Settings.model_validate({key: _decode(text) for key, text in values.items()})
+    except ValidationError as error:
+        raise InputError(printable(f"{file}: {_explain(error.errors()[0])}", _LINE)) from None
+
+
+def load() -> Settings:
+    """The configuration of the stack that is being deployed.
+
+    Raises:
+        InputError: as `parse` does.
+    """
+    config = pulumi.Config("dmz")
+    keys = [
+        name.removeprefix("dmz:") for name in {**get_config_env(), **CONFIG.get()} if name.startswith("dmz:")
+    ]
+    values = {key: text for key in keys if (text := config.get(key)) is not None}
+    return parse(values, stack_file())
+
+
+def in_checkout(key: str, path: PurePosixPath) -> Path:
+    """A configured path, relative to the folder of `Pulumi.yaml`, which is where Pulumi runs the program.
+
+    Raises:
+        InputError: a symbolic link leads it out of the checkout.
+    """
+    root = Path.cwd().resolve()
+    if not (root / path).resolve().is_relative_to(root):
+        raise InputError(
+            f"{stack_file()}: dmz:{key}: '{path}' leads out of the checkout; write a path inside it"
+        )
+    return Path(path)
+
+
+def stack_file() -> str:
+    """The file that configures the stack that is being deployed, for messages."""
+    return f"Pulumi.{pulumi.get_stack()}.yaml"
+
+
+def _decode(text: str) -> object:
+    """Undo what Pulumi does to a value that is no text: it hands out booleans and structures as JSON."""
+    if text in ("true", "false") or text.startswith(("[", "{")):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _explain(error: ErrorDetails) -> str:
+    """One of pydantic's findings in words for the person who has to act."""
+    path, given = [to_camel(str(part)) for part in error["loc"]], printable(str(error["input"]), 80)
+    key = "dmz:" + ".".join(path)
+    example = _example(path)
+    write = f"write a value like {example}" if example else "see Pulumi.yaml for what it takes"
+    match error["type"]:
+        case "value_error":
+            return f"{key}: {error['ctx']['error']}"
+        case "missing":
+            return f"{key}: is missing; {write}"
+        case "extra_forbidden":
+            return f"{key}: there is no such key; remove it"
+        case "enum":
+            return f"{key}: '{given}' is neither; write {error['ctx']['expected']}"
+        case "bool_type":
+            return f"{key}: '{given}' is neither true nor false; write one of them"
+        case "string_pattern_mismatch":
+            return f"{key}: '{given}' does not have the right form; {write}"
+        case _:
+            return f"{key}: '{given}' will not do: {error['msg']}; {write}"
+
+
+def _example(path: list[str]) -> object:
+    model: type[BaseModel] = Probes if path[0] == "probes" and len(path) > 1 else Settings
+    for name, field in model.model_fields.items():
+        if to_camel(name) == path[-1] and field.examples:
+            return field.examples[0]
+    return None

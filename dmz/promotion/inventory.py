@@ -1,0 +1,157 @@
+"""The inventory: what a machine with internet says the workload needs. A claim, from foreign code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.version import Version
+from pydantic import Field, model_validator
+
+from dmz.promotion.claim import (
+    Architecture,
+    BaseFacts,
+    Claim,
+    DebianName,
+    DebianVersion,
+    DistributionName,
+    Identifier,
+    Moment,
+    PlainName,
+    PythonVersion,
+    Schema,
+    Sha256,
+    Text,
+    read,
+)
+from dmz.promotion.probes import Probe
+
+
+class Deb(Claim):
+    """A Debian package that was installed on top of the base image."""
+
+    name: DebianName
+    version: DebianVersion
+    architecture: Architecture
+    source: DebianName
+    source_version: DebianVersion
+    requested: bool
+    """The workload names it; otherwise another package needs it."""
+
+
+class Wheel(Claim):
+    """A Python distribution that was installed."""
+
+    name: DistributionName
+    version: PythonVersion
+    filename: PlainName
+    requested: bool
+    required_by: tuple[DistributionName, ...]
+    built: bool
+    """Built on the machine from a source distribution, and kept in outer's standard repository."""
+    sha256: Sha256 | Literal[""]
+    """What the machine says; screening takes the repository's."""
+
+    @model_validator(mode="after")
+    def _is_wheel(self) -> Self:
+        try:
+            name, version, _, _ = parse_wheel_filename(self.filename)
+        except InvalidWheelFilename:
+            raise ValueError(f"'{self.filename}' is no wheel") from None
+        if name != self.name or version != Version(self.version):
+            raise ValueError(f"'{self.filename}' is not {self.name} {self.version}")
+        return self
+
+
+class File(Claim):
+    """A file of the workload, copied to the outer bucket."""
+
+    name: PlainName
+    sha256: Sha256
+    size: Annotated[int, Field(ge=0)]
+    """Bytes."""
+
+
+def _unique(what: str, keys: Iterable[Hashable]) -> None:
+    seen: set[Hashable] = set()
+    for key in keys:
+        if key in seen:
+            raise ValueError(f"the {what} {key!r} stands twice")
+        seen.add(key)
+
+
+class Inventory(Claim):
+    """A complete inventory."""
+
+    format: Schema
+    workload: Identifier
+    workload_digest: Sha256
+    machine: Identifier
+    created: Moment
+    base_image: BaseFacts
+    apt: tuple[Deb, ...]
+    pypi: tuple[Wheel, ...]
+    files: tuple[File, ...]
+    probes: tuple[Probe, ...]
+
+    @model_validator(mode="after")
+    def _no_duplicates(self) -> Self:
+        _unique("Debian package", (f"{deb.name}:{deb.architecture}" for deb in self.apt))
+        _unique("distribution", (wheel.name for wheel in self.pypi))
+        _unique("file name", (wheel.filename for wheel in self.pypi))
+        _unique("file", (file.name for file in self.files))
+        return self
+
+
+class _Failed(Claim):
+    format: Schema
+    workload: Identifier
+    workload_digest: Sha256
+    machine: Identifier
+    created: Moment
+    error: Annotated[Text, Field(min_length=1)]
+    base_image: BaseFacts | None = None
+    # What was found before the failure is of no use: it is neither complete nor checked.
+    apt: object = None
+    pypi: object = None
+    files: object = None
+    probes: object = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The machine could not install the workload."""
+
+    workload: str
+    workload_digest: str
+    machine: str
+    created: str
+    """UTC, ISO 8601."""
+    error: str
+    """One line, in the machine's words."""
+
+
+def parse(data: bytes, where: str) -> Inventory | Failure:
+    """Read an inventory object.
+
+    Args:
+        where: the object's name, for messages.
+
+    Raises:
+        InputError: the bytes are no inventory, whatever else they are.
+    """
+    if not _says_error(data):
+        return read(Inventory, data, where)
+    failed = read(_Failed, data, where)
+    return Failure(failed.workload, failed.workload_digest, failed.machine, failed.created, failed.error)
+
+
+def _says_error(data: bytes) -> bool:
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and "error" in document

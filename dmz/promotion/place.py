@@ -1,0 +1,30 @@
+"""Places in a repository: where one file stands, and what goes together when a version is deleted."""
+
+from __future__ import annotations
+
+from dmz.artifact import Artifact, Kind
+from dmz.promotion import versions
+from dmz.registries.interface import Stored
+
+Slot = tuple[Kind, str, str, str]
+
+
+def slot(item: Artifact | Stored) -> Slot:
+    """The place in a repository that holds one content, and refuses another one for good.
+
+    A Python repository tells files apart by name, an apt repository by package, version and architecture.
+    In a bucket each content has a place of its own.
+    """
+    match item.kind:
+        case Kind.PYPI:
+            return item.kind, item.name, "", item.filename
+        case Kind.APT:
+            return item.kind, item.name, item.architecture, item.version
+        case Kind.FILE:
+            return item.kind, item.name, "", item.sha256
+
+
+def unit(item: Artifact | Stored) -> tuple[Kind, str, str]:
+    """What goes when a version is deleted: all its files, of every architecture."""
+    version = item.sha256 if item.kind is Kind.FILE else versions.normalised(item.kind, item.version)
+    return item.kind, item.name, version

@@ -1,0 +1,105 @@
+"""The run's report for people and scripts: `report.json`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from dmz.artifact import Kind
+from dmz.promotion.base_image import BaseImage
+from dmz.promotion.probes import Observed, Probe
+from dmz.promotion.screening import Remedy, Verdict, purl
+from dmz.promotion.transfer import Counters
+
+
+@dataclass(frozen=True, order=True)
+class Refusal:
+    """One advisory that kept one artifact out."""
+
+    purl: str
+    advisory: str
+    """Its best known name: the CVE, where there is one."""
+    fixed: tuple[str, ...]
+    """Versions that mend it, as the advisory says."""
+    remedy: str | None
+    """The version that passes everything; None when there is none."""
+
+    @classmethod
+    def of(cls, verdict: Verdict, remedy: Remedy | None, image: BaseImage) -> list[Refusal]:
+        """One for each advisory of a verdict."""
+        name = purl(verdict.entry.artifact, image)
+        version = remedy.version if remedy else None
+        return [
+            cls(name, finding.label.split(" ")[0], finding.fixed, version) for finding in verdict.refused_for
+        ]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did and found."""
+
+    workload: str
+    release_digest: str
+    engine: Literal["cli", "embedded"]
+    discovered: Mapping[str, int]
+    installed: Mapping[str, int]
+    refused: Sequence[Refusal]
+    network_sealed: bool
+    perimeter_sealed: bool
+    """Whether a service perimeter is enforced; without one, the stack is NOT SEALED."""
+    sync: Counters
+    outer_probes: Sequence[Probe]
+    inner_probes: Sequence[Probe]
+    verified: bool
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """By step."""
+
+    @property
+    def sealed(self) -> bool:
+        """Whether there is no way out at all."""
+        return self.network_sealed and self.perimeter_sealed
+
+    def document(self) -> dict[str, Any]:
+        """The content of `report.json`."""
+        return {
+            "workload": self.workload,
+            "release_digest": self.release_digest,
+            "engine": self.engine,
+            "discovered": dict(self.discovered),
+            "installed": dict(self.installed),
+            "refused": [
+                {
+                    "purl": each.purl,
+                    "advisory": each.advisory,
+                    "fixed": list(each.fixed),
+                    "remedy": each.remedy,
+                }
+                for each in sorted(self.refused, key=lambda each: (each.purl, each.advisory))
+            ],
+            "sealed": {"network": self.network_sealed, "perimeter": self.perimeter_sealed},
+            "sync": {
+                "copied": self.sync.copied,
+                "kept": self.sync.kept,
+                "withdrawn": self.sync.withdrawn,
+                "bytes": self.sync.bytes,
+                "seconds": round(self.sync.seconds, 3),
+            },
+            "probes": [
+                *(_row(probe, "outer", Observed.REACHED) for probe in self.outer_probes),
+                *(_row(probe, "inner", Observed.BLOCKED) for probe in self.inner_probes),
+            ],
+            "verified": self.verified,
+            "seconds": {step: round(value, 3) for step, value in self.seconds.items()},
+        }
+
+
+def _row(probe: Probe, machine: str, expected: Observed) -> dict[str, str]:
+    return {"name": probe.name, "from": machine, "expected": str(expected), "observed": str(probe.observed)}
+
+
+def counts(kinds: Iterable[Kind]) -> dict[str, int]:
+    """How many debs, distributions and files: `{"apt": n, "pypi": n, "files": n}`."""
+    found = Counter(kinds)
+    return {str(kind): found[kind] for kind in (Kind.APT, Kind.PYPI, Kind.FILE)}

@@ -1,0 +1,237 @@
+"""What the outer repositories say of packages: facts to screen by, in place of a machine's claim."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from urllib.parse import unquote
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from dmz.errors import TransferError
+from dmz.registries.concurrency import together
+from dmz.registries.debian import AptIndex, Packages, Stanza
+from dmz.registries.failures import failure
+from dmz.registries.google import Google
+from dmz.registries.python import parse_filename
+from dmz.registries.repository import Repository
+
+ACCEPT: Final = (
+    "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+)
+"""Both forms of the simple API, JSON preferred (PEP 691)."""
+
+
+# A page may have thousands of links, for which the standard library's parser takes seconds.
+_ANCHOR: Final = re.compile(
+    r"""<a((?:\s+[^\s"'>=]+(?:\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'>]+))?)*)\s*>""", re.IGNORECASE
+)
+_ATTRIBUTE: Final = re.compile(r"""([^\s"'>=]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+)))?""")
+
+
+@dataclass(frozen=True)
+class IndexFile:
+    """One file that an index offers (https://packaging.python.org/specifications/simple-repository-api/)."""
+
+    filename: str
+    sha256: str
+    """Empty where the index does not say."""
+    size: int | None
+    """Bytes; None where the index does not say."""
+    uploaded: str | None
+    """RFC 3339 (PEP 700); None where the index does not say."""
+    yanked: bool
+
+
+class PythonIndex:
+    """A Python repository of the outer project, as an installer sees it."""
+
+    def __init__(self, google: Google, project: str, location: str, repository: str) -> None:
+        self._google = google
+        self._repository = Repository(google, project, location, repository)
+        self._base = f"{google.endpoints.python}{project}/{repository}/"
+        self._pages: dict[str, list[IndexFile]] = {}
+
+    @property
+    def url(self) -> str:
+        """The simple index, for installers; it takes the user `oauth2accesstoken` and a token."""
+        return self._base + "simple/"
+
+    async def files(self, name: str) -> list[IndexFile]:
+        """What is offered for a distribution, asked once for each; empty if the index does not know it."""
+        normalised = canonicalize_name(name)
+        if normalised not in self._pages:
+            self._pages[normalised] = await self._page(normalised)
+        return self._pages[normalised]
+
+    async def _page(self, normalised: str) -> list[IndexFile]:
+        response = await self._google.send(
+            "GET", f"{self.url}{normalised}/", headers={"Accept": ACCEPT}, basic=True
+        )
+        if response.status_code == 404:
+            return []
+        if response.is_error:
+            raise failure(f"{self._repository.id}/simple/{normalised}", response)
+        return parse_simple(response.headers.get("content-type", ""), response.text)
+
+    async def versions(self, name: str) -> list[str]:
+        """All versions with a file, oldest first, those withdrawn by their authors left out."""
+        found = set()
+        for file in await self.files(name):
+            if not file.yanked and (parsed := parse_filename(file.filename)):
+                found.add(parsed[1])
+        return sorted(found, key=_order)
+
+    async def describe(self, wanted: Iterable[tuple[str, str]]) -> dict[str, IndexFile]:
+        """Digest and size of files, given as (distribution, file name), by file name.
+
+        The digest that the index announces and the one of the bytes that the repository keeps must agree.
+        Files that the index does not offer are absent from the answer.
+
+        Raises:
+            TransferError: index and repository differ, or neither knows a file's digest.
+        """
+        by_name: dict[str, set[str]] = {}
+        for name, filename in wanted:
+            by_name.setdefault(canonicalize_name(name), set()).add(filename)
+        pages, kept = await asyncio.gather(
+            together((self.files(name) for name in by_name), at_once=16), self._repository.files()
+        )
+        record = {file.filename: file for file in kept}
+        found: dict[str, IndexFile] = {}
+        for (name, filenames), page in zip(by_name.items(), pages, strict=True):
+            for file in page:
+                if file.filename not in filenames:
+                    continue
+                have = record.get(file.filename)
+                if have and file.sha256 and have.sha256 != file.sha256:
+                    raise TransferError(
+                        f"{self._repository.id}/{file.filename}: keeps sha256:{have.sha256}, its index says "
+                        f"sha256:{file.sha256}; find out why it changed before you screen again"
+                    )
+                sha256 = file.sha256 or (have.sha256 if have else "")
+                if not sha256:
+                    raise TransferError(
+                        f"{self._repository.id}/{file.filename}: neither its index nor its record has a "
+                        "SHA-256; install the workload on the outer machine first"
+                    )
+                size = have.size if have else file.size
+                if size is None:
+                    size = await self._size(name, file.filename)
+                found[file.filename] = replace(file, sha256=sha256, size=size)
+        return found
+
+    async def _size(self, name: str, filename: str) -> int:
+        response = await self._google.send(
+            "HEAD", f"{self._base}{name}/{filename}", headers={"Accept-Encoding": "identity"}, basic=True
+        )
+        if response.is_error or "content-length" not in response.headers:
+            raise failure(f"{self._repository.id}/{filename}", response)
+        return int(response.headers["content-length"])
+
+
+def parse_simple(content_type: str, text: str) -> list[IndexFile]:
+    """The files of one page of the simple API, in its JSON or HTML form."""
+    if "json" in content_type:
+        return [_from_json(file) for file in json.loads(text)["files"]]
+    return [file for anchor in _ANCHOR.finditer(text) if (file := _from_anchor(anchor[1]))]
+
+
+def _from_json(file: Mapping[str, Any]) -> IndexFile:
+    return IndexFile(
+        file["filename"],
+        file.get("hashes", {}).get("sha256", ""),
+        file.get("size"),
+        file.get("upload-time"),
+        bool(file.get("yanked", False)),
+    )
+
+
+def _from_anchor(attributes: str) -> IndexFile | None:
+    fields = {
+        match[1].lower(): match[2] or match[3] or match[4] or "" for match in _ATTRIBUTE.finditer(attributes)
+    }
+    address, _, fragment = html.unescape(fields.get("href", "")).partition("#")
+    filename = unquote(address.partition("?")[0].rsplit("/", 1)[-1])
+    algorithm, _, digest = fragment.partition("=")
+    if not filename:
+        return None
+    return IndexFile(filename, digest if algorithm == "sha256" else "", None, None, "data-yanked" in fields)
+
+
+def _order(version: str) -> tuple[int, Version | str]:
+    try:
+        return 1, Version(version)
+    except InvalidVersion:
+        return 0, version
+
+
+@dataclass(frozen=True)
+class Found:
+    """A Debian package and the suite that has it."""
+
+    stanza: Stanza
+    repository: str
+    """Id of the outer repository."""
+    suite: str
+
+
+class AptSuites:
+    """The apt repositories of the outer project, one for each suite of the base image."""
+
+    def __init__(
+        self,
+        google: Google,
+        project: str,
+        suites: Sequence[tuple[str, str]],
+        *,
+        components: tuple[str, ...],
+        architecture: str,
+    ) -> None:
+        """Args:
+        suites: (repository id, suite), the one to prefer first.
+        """
+        self._suites = suites
+        self._indexes = [
+            AptIndex(google, project, repository, components, (architecture,)) for repository, _ in suites
+        ]
+        self._lock = asyncio.Lock()
+        self._read: list[list[Packages]] | None = None
+
+    async def find(self, wanted: Collection[tuple[str, str, str]]) -> dict[tuple[str, str, str], Found]:
+        """Packages given as (package, version, architecture); what no suite has is absent from the answer.
+
+        Raises:
+            TransferError: two suites have different files of the same version.
+        """
+        found: dict[tuple[str, str, str], Found] = {}
+        for key in wanted:
+            for candidate in await self.named(key[0]):
+                stanza = candidate.stanza
+                if (stanza.package, stanza.version, stanza.architecture) != key:
+                    continue
+                first = found.setdefault(key, candidate)
+                if first.stanza.sha256 != stanza.sha256:
+                    raise TransferError(
+                        f"{stanza.filename}: {first.repository} has sha256:{first.stanza.sha256}, "
+                        f"{candidate.repository} has sha256:{stanza.sha256}; find out which is Debian's"
+                    )
+        return found
+
+    async def named(self, package: str) -> list[Found]:
+        """All that the suites have of a package, in their order."""
+        async with self._lock:
+            if self._read is None:
+                self._read = await together(index.read() for index in self._indexes)
+        return [
+            Found(stanza, repository, suite)
+            for (repository, suite), parts in zip(self._suites, self._read, strict=True)
+            for part in parts
+            for stanza in part.named(package)
+        ]

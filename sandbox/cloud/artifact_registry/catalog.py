@@ -1,0 +1,157 @@
+"""What the repositories hold: one row a file, found by package and version; the bytes lie in blobs."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from sandbox.cloud.artifact_registry.repository import Repository
+from sandbox.cloud.context import Cloud
+from sandbox.cloud.errors import ApiError, already_exists
+from sandbox.cloud.storage.blobs import Blobs, Digests
+from sandbox.cloud.storage.objects import timestamp
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS files (
+    repository TEXT NOT NULL, epoch TEXT NOT NULL, id TEXT NOT NULL,
+    package TEXT NOT NULL, version TEXT NOT NULL,
+    size INTEGER NOT NULL, sha256 TEXT NOT NULL, md5 TEXT NOT NULL, crc32c INTEGER NOT NULL,
+    details TEXT NOT NULL, created TEXT NOT NULL, fetched TEXT,
+    PRIMARY KEY (repository, id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS files_by_version ON files (repository, package, version);
+CREATE INDEX IF NOT EXISTS files_by_content ON files (sha256);
+"""
+_COLUMNS: Final = "id, package, version, size, sha256, md5, crc32c, details, created, fetched"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of a repository."""
+
+    id: str
+    """Its path in the repository: `jax/jax-0.4-py3-none-any.whl`, `pool/apt/hello_2.10_amd64_MD5.deb`."""
+    package: str
+    version: str
+    digests: Digests
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What its index needs besides: `requires_python`, or the `control` stanza."""
+    created: str = ""
+    fetched: str | None = None
+    """When it was fetched from upstream; remote repositories only."""
+
+    @property
+    def filename(self) -> str:
+        """The last part of the id."""
+        return self.id.rpartition("/")[2]
+
+
+class Catalog:
+    """The files of all repositories of one cloud; for use from the event loop only."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        folder = cloud.root / "artifacts"
+        self.blobs = Blobs(folder, exclusive=True)
+        """Bytes of standard repositories."""
+        self.fetched = Blobs(cloud.cache / "upstream", exclusive=False)
+        """Bytes that remotes fetched, shared by all sandboxes that use this cache folder."""
+        self._database = sqlite3.connect(folder / "artifacts.sqlite", isolation_level=None)
+        self._database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
+        self._revisions: Counter[str] = Counter()
+
+    def path(self, entry: Entry) -> Path:
+        """Where the file's bytes lie."""
+        return (self.fetched if entry.fetched else self.blobs).path(entry.digests.sha256)
+
+    def revision(self, repository: Repository) -> int:
+        """Counts the changes to a repository since the cloud was opened."""
+        return self._revisions[repository.name]
+
+    def get(self, repository: Repository, file_id: str) -> Entry | None:
+        """The file of that id, if the repository holds it."""
+        return next(iter(self._select(repository, "id = ?", file_id)), None)
+
+    def files(
+        self, repository: Repository, package: str | None = None, version: str | None = None
+    ) -> list[Entry]:
+        """All files by id, or those of one package or version."""
+        if package is None:
+            return self._select(repository, "TRUE")
+        if version is None:
+            return self._select(repository, "package = ?", package)
+        return self._select(repository, "package = ? AND version = ?", package, version)
+
+    def add(self, repository: Repository, entry: Entry) -> Entry:
+        """Make published bytes readable as a file of the repository.
+
+        Raises:
+            ApiError: the repository has a file of that id.
+        """
+        if not self.path(entry).exists():
+            raise ApiError(503, "UNAVAILABLE", "The same bytes were being deleted meanwhile; try again")
+        digests = entry.digests
+        values = (
+            repository.name, repository.epoch, entry.id, entry.package, entry.version,
+            digests.size, digests.sha256, digests.md5, digests.crc32c,
+            json.dumps(dict(entry.details)), timestamp(), entry.fetched,
+        )  # fmt: skip
+        self._forget_earlier(repository)
+        try:
+            marks = ", ".join("?" * len(values))
+            self._database.execute(f"INSERT INTO files VALUES ({marks})", values)  # noqa: S608
+        except sqlite3.IntegrityError as error:
+            raise already_exists("Requested entity already exists") from error
+        self._revisions[repository.name] += 1
+        return entry
+
+    def remove(self, repository: Repository, entries: Iterable[Entry]) -> None:
+        """Take files away, all or none."""
+        gone = list(entries)
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            self._database.executemany(
+                "DELETE FROM files WHERE repository = ? AND id = ?",
+                [(repository.name, entry.id) for entry in gone],
+            )
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
+        self._revisions[repository.name] += 1
+        self._collect(entry.digests.sha256 for entry in gone)
+
+    def forget(self, repository_name: str) -> None:
+        """Drop everything that a deleted repository held."""
+        self._forget("repository = ?", repository_name)
+
+    def _forget_earlier(self, repository: Repository) -> None:
+        self._forget("repository = ? AND epoch <> ?", repository.name, repository.epoch)
+
+    def _forget(self, which: str, *values: str) -> None:
+        statement = f"DELETE FROM files WHERE {which} RETURNING sha256"  # noqa: S608
+        gone = self._database.execute(statement, values).fetchall()
+        if gone:
+            self._revisions[values[0]] += 1
+            self._collect(sha256 for (sha256,) in gone)
+
+    def _select(self, repository: Repository, which: str, *values: str) -> list[Entry]:
+        rows = self._database.execute(
+            f"SELECT {_COLUMNS} FROM files WHERE repository = ? AND epoch = ? AND {which} ORDER BY id",  # noqa: S608
+            (repository.name, repository.epoch, *values),
+        )
+        return [
+            Entry(file_id, package, version, Digests(*digests), json.loads(details), created, fetched)
+            for file_id, package, version, *digests, details, created, fetched in rows
+        ]
+
+    def _collect(self, hashes: Iterable[str]) -> None:
+        """Remove bytes of standard repositories that no file needs any more; what was fetched is kept."""
+        for sha256 in set(hashes):
+            query = "SELECT 1 FROM files WHERE sha256 = ? AND fetched IS NULL LIMIT 1"
+            if self._database.execute(query, (sha256,)).fetchone() is None:
+                self.blobs.remove(sha256)

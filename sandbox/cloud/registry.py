@@ -1,0 +1,95 @@
+"""The services of this cloud: their names, hosts and variables, and what answers for each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from sandbox.cloud import artifact_registry, storage
+from sandbox.cloud.context import Cloud, Handler
+from sandbox.cloud.control import Control
+from sandbox.cloud.discovery import load
+from sandbox.cloud.kinds import Kind
+from sandbox.cloud.services import (
+    artifactregistry,
+    buckets,
+    compute,
+    dns,
+    iam,
+    iamcredentials,
+    resourcemanager,
+    serviceusage,
+    tpu,
+)
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service of Google's."""
+
+    name: str
+    """As its resources' names begin in the store, and as its port is kept."""
+    host: str
+    """Its name on the internet; for the log."""
+    hosts: str
+    """Pattern of all its names."""
+    version: str = ""
+    """Of its API; empty for a data plane alone."""
+    basic: bool = False
+    """Whether the token may come by Basic authentication."""
+
+
+def _api(name: str, version: str) -> Service:
+    host = f"{name}.googleapis.com"
+    return Service(name, host, re.escape(host), version)
+
+
+SERVICES: Final = (
+    _api("artifactregistry", "v1"),
+    _api("cloudresourcemanager", "v1"),
+    _api("compute", "beta"),
+    _api("dns", "v1beta2"),
+    _api("iam", "v1"),
+    _api("iamcredentials", "v1"),
+    _api("serviceusage", "v1"),
+    _api("storage", "v1"),
+    _api("tpu", "v2"),
+    Service("python", "python.pkg.dev", r"[a-z0-9-]+-python\.pkg\.dev", basic=True),
+    Service("apt", "apt.pkg.dev", r"[a-z0-9-]+-apt\.pkg\.dev", basic=True),
+)
+
+KINDS: Final[list[Kind]] = [
+    *artifactregistry.KINDS,
+    *buckets.KINDS,
+    *compute.KINDS,
+    *dns.KINDS,
+    *iam.KINDS,
+    *tpu.KINDS,
+]
+
+_ANY: Final = re.compile("")
+_BUCKETS: Final = re.compile(r"/storage/v1/b(\?|$|/[^/?]*(\?|$|/(?!o[/?]|o$)))")
+"""Paths of buckets; those of objects, uploads and downloads are the data plane's."""
+
+
+def applications(cloud: Cloud) -> Iterator[tuple[Service, re.Pattern[str], web.Application]]:
+    """Each service with the application that answers for the paths that a pattern matches."""
+    overrides: dict[str, Handler] = {}
+    for module in (artifactregistry, compute, dns, iam, iamcredentials, resourcemanager, serviceusage, tpu):
+        overrides |= module.OVERRIDES
+    for service in SERVICES:
+        if service.version:
+            control = Control(cloud, load(service.name, service.version), KINDS, overrides)
+            app = web.Application()
+            app.router.add_route("*", "/{path:.*}", control.handle)
+            yield service, _BUCKETS if service.name == "storage" else _ANY, app
+        if service.name == "storage":
+            yield service, _ANY, storage.application(cloud)
+        if service.name == "python":
+            yield service, _ANY, artifact_registry.application_python(cloud)
+        if service.name == "apt":
+            yield service, _ANY, artifact_registry.application_apt(cloud)

@@ -1,0 +1,63 @@
+"""Answering with the bytes of a file, whole or one range of it (RFC 9110, section 14)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from aiohttp import hdrs, web
+
+from sandbox.cloud.requests import note_data
+from sandbox.cloud.storage.blobs import CHUNK
+
+
+async def send_file(
+    request: web.Request, path: Path, headers: Mapping[str, str], sha256: str | None = None
+) -> web.StreamResponse:
+    """Stream the file at `path`; `sha256` of the whole file goes to the request log.
+
+    One byte range is honoured; several, or a malformed one, are answered with the whole file, as the RFC
+    allows.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        start, stop = _range(request, size)
+        partial = (start, stop) != (0, size)
+        response = web.StreamResponse(status=206 if partial else 200, headers=headers)
+        response.headers[hdrs.ACCEPT_RANGES] = "bytes"
+        if partial:
+            response.headers[hdrs.CONTENT_RANGE] = f"bytes {start}-{stop - 1}/{size}"
+        response.content_length = stop - start
+        note_data(request, stop - start, None if partial else sha256)
+        await response.prepare(request)
+        if request.method == hdrs.METH_HEAD:
+            return response
+        file.seek(start)
+        with contextlib.suppress(ConnectionError):  # a client that has read enough may leave
+            while start < stop:
+                data = await asyncio.to_thread(file.read, min(CHUNK, stop - start))
+                if not data:
+                    raise EOFError(f"{path} ended before its size")
+                start += len(data)
+                await response.write(data)
+            await response.write_eof()
+    return response
+
+
+def _range(request: web.Request, size: int) -> tuple[int, int]:
+    try:
+        wanted = request.http_range
+    except ValueError:
+        return 0, size
+    if wanted.start is None and wanted.stop is None:
+        return 0, size
+    start = wanted.start or 0
+    if start < 0:
+        start = max(0, size + start)
+    stop = size if wanted.stop is None else min(size, wanted.stop)
+    if start >= size or start >= stop:
+        raise web.HTTPRequestRangeNotSatisfiable(headers={hdrs.CONTENT_RANGE: f"bytes */{size}"})
+    return start, stop

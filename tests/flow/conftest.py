@@ -1,0 +1,133 @@
+"""One sandbox for all tests of the flow, with a checkout and a Python upstream of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dmz.console import Steps
+from dmz.promotion.advisories import Severity
+from dmz.registries.google import Google, connect
+from dmz.workflow.estate import Estate
+from dmz.workflow.holdings import held_inside
+from dmz.workflow.run import Options, Ran, run
+from sandbox.daemon import Daemon
+from tests.flow.upstream import Upstream
+
+ROOT = Path(__file__).parents[2]
+
+BASE = ("alpha>=1", "beta")
+"""What the workload of every test begins with: beta needs gamma."""
+
+ADVISORY = {
+    "id": "TEST-2026-1",
+    "modified": "2026-01-01T00:00:00Z",
+    "summary": "delta runs what it reads",
+    "affected": [
+        {
+            "package": {"ecosystem": "PyPI", "name": "delta"},
+            "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "2"}, {"fixed": "3"}]}],
+        }
+    ],
+    "database_specific": {"severity": "HIGH"},
+}
+
+
+@dataclass
+class World:
+    """A checkout, the sandbox that it runs in, and the index that the sandbox fetches from."""
+
+    folder: Path
+    daemon: Daemon
+    upstream: Upstream
+
+    @property
+    def estate(self) -> Estate:
+        """The two stacks; read anew each time, as a new call of the command line does."""
+        return Estate(self.folder)
+
+    def want(self, *python: str, check: str = "true", files: Sequence[tuple[str, str, str]] = ()) -> None:
+        """Write the workload."""
+        text = (
+            'name = "tiny"\nsummary = "Two small distributions and jq"\nbase-image = "sandbox-debian-12"\n'
+            f'apt = ["jq"]\npython = {json.dumps(list(python))}\ncheck = {json.dumps(check)}\n'
+        )
+        for name, address, sha256 in files:
+            text += f'[[file]]\nname = "{name}"\naddress = "{address}"\nsha256 = "{sha256}"\n'
+        (self.folder / "workloads/tiny.toml").write_text(text)
+
+    def run(self) -> Ran:
+        """All of it, as `dmz run` does."""
+        return run(
+            self.estate,
+            Options(self.folder / "advisories", Severity.MEDIUM, patience=300),
+            Steps(io.StringIO()),
+        )
+
+    def settle(self) -> Ran:
+        """The state that each test begins from: the base workload, released and installed."""
+        self.want(*BASE)
+        return self.run()
+
+    def inside(self) -> dict[str, str]:
+        """File name to SHA-256 of everything that the inner repositories hold."""
+
+        async def read(google: Google) -> dict[str, str]:
+            held = await held_inside(google, self.estate.inner_outputs())
+            return {stored.filename: stored.sha256 for stored in held}
+
+        async def connected() -> dict[str, str]:
+            async with connect("us-central1") as google:
+                return await read(google)
+
+        return asyncio.run(connected())
+
+    def requests(self) -> list[dict[str, Any]]:
+        """What was asked of the sandbox so far."""
+        lines = (self.daemon.root / "requests.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("Pulumi.yaml", "Pulumi.outer.yaml", "Pulumi.inner.yaml", "__main__.py"):
+        shutil.copy(ROOT / name, folder)
+    for stack in ("outer", "inner"):
+        path = folder / f"Pulumi.{stack}.yaml"
+        path.write_text(path.read_text() + "  dmz:workload: workloads/tiny.toml\n")
+    (folder / "workloads").mkdir()
+    (folder / "advisories").mkdir()
+    (folder / "advisories/test.json").write_text(json.dumps(ADVISORY))
+
+    upstream = Upstream()
+    upstream.add("alpha", "1.0")
+    upstream.add("beta", "1.0", ["gamma"])
+    upstream.add("gamma", "1.0")
+    for version in ("1.0", "2.0", "2.1"):
+        upstream.add("delta", version)
+
+    daemon = Daemon(folder / ".sandbox", ROOT / ".sandbox/cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        # The sandbox fetches from whatever pip on this machine is configured with: here, the tests' index.
+        for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL"):
+            patch.delenv(name, raising=False)
+        patch.setenv("PIP_CONFIG_FILE", "/dev/null")
+        patch.setenv("PIP_INDEX_URL", upstream.url)
+        try:
+            daemon.start(lambda line: None)
+            for name, value in daemon.environment().items():
+                patch.setenv(name, value)
+            yield World(folder, daemon, upstream)
+        finally:
+            daemon.stop(lambda line: None)
+            upstream.close()

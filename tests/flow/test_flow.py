@@ -1,0 +1,247 @@
+"""The flow in the sandbox through the Automation API: real pip, apt and dpkg, and a sealed machine."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dmz.artifact import Artifact, Kind
+from dmz.errors import DmzError
+from dmz.promotion import release as releases
+from dmz.promotion.advisories import Severity
+from dmz.promotion.probes import Verdict
+from dmz.registries.google import connect
+from dmz.registries.python import PythonRegistry
+from dmz.workflow.discover import discover
+from dmz.workflow.screen import ScreeningRefusedError, screen
+from dmz.workflow.verify import verify
+from tests.flow.conftest import BASE, World
+from tests.flow.upstream import wheel
+
+pytestmark = pytest.mark.sandbox
+
+
+async def _chunks(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+def test_a_release_is_discovered_screened_copied_installed_and_verified(world: World) -> None:
+    ran = world.settle()
+    assert ran.holds
+    release = releases.read(world.folder / "releases", "tiny")
+    names = {artifact.key for artifact in release.artifacts}
+    assert {"pypi/alpha", "pypi/beta", "pypi/gamma", "apt/jq:amd64"} <= names
+    assert world.inside() == {artifact.filename: artifact.sha256 for artifact in release.artifacts}
+    assert ran.summary.release_digest == release.digest
+    assert ran.summary.installed["pypi"] == 3
+    assert ran.summary.network_sealed
+    assert not ran.summary.perimeter_sealed
+    assert "NOT SEALED" in ran.seal
+
+
+def test_every_way_out_is_closed_and_has_a_control_that_is_open(world: World) -> None:
+    judgements = world.settle().judgements
+    assert {each.name for each in judgements} == {
+        *("tcp", "udp", "icmp", "dns-a", "dns-aaaa", "dns-txt", "ipv6", "metadata-name")
+    }
+    assert {each.verdict for each in judgements} == {Verdict.SEALED}
+
+
+def test_a_second_run_changes_nothing(world: World) -> None:
+    world.settle()
+    before = {path.name: path.read_bytes() for path in (world.folder / "releases").iterdir()}
+    again = world.run()
+    assert not again.changed
+    assert not again.preview.any
+    assert again.summary.sync.copied == 0
+    assert {path.name: path.read_bytes() for path in (world.folder / "releases").iterdir()} == before
+
+
+def test_a_package_is_added_and_then_removed(world: World) -> None:
+    world.settle()
+    world.want(*BASE, "delta<2", check="python -c 'import delta; assert delta.version == \"1.0\"'")
+    added = world.run()
+    assert added.holds
+    assert added.summary.sync.copied == 1
+    assert re.search(r"\+ +pypi/delta *: \"1\.0 delta-1\.0", added.preview.text)
+    assert "delta-1.0-py3-none-any.whl" in world.inside()
+
+    world.want(*BASE, check="! python -c 'import delta'")
+    removed = world.run()
+    assert removed.holds, "the living machine still has what the release no longer has"
+    assert removed.summary.sync.withdrawn == 1
+    assert "delta-1.0-py3-none-any.whl" not in world.inside()
+
+
+def test_a_refused_version_is_replaced_by_one_that_passes(world: World) -> None:
+    world.settle()
+    world.want(*BASE, "delta")
+    ran = world.run()
+    assert {refusal.purl for refusal in ran.summary.refused} == {"pkg:pypi/delta@2.1"}
+    assert {refusal.remedy for refusal in ran.summary.refused} == {"1.0"}
+    assert "delta-1.0-py3-none-any.whl" in world.inside()
+
+
+def test_a_cap_that_leaves_no_way_out_writes_no_release(world: World) -> None:
+    world.settle()
+    before = (world.folder / "releases/release.tiny.sha256").read_bytes()
+    world.want(*BASE, "delta>=2,<3")
+    with pytest.raises(ScreeningRefusedError, match=r"delta 2\.1.*TEST-2026-1.*1\.0") as refused:
+        world.run()
+    assert len(str(refused.value).splitlines()) == 1
+    assert (world.folder / "releases/release.tiny.sha256").read_bytes() == before
+    assert not any(name.startswith("delta-2") for name in world.inside())
+
+
+def test_bytes_that_change_in_outer_after_the_release_are_refused(world: World) -> None:
+    world.settle()
+    world.upstream.add("epsilon", "1.0")
+    world.want(*BASE, "epsilon")
+    inside = world.inside()
+    estate = world.estate
+    estate.outer.up(lambda line: None)
+    inventory = asyncio.run(discover(estate, lambda line: None, within=300))
+    screened = asyncio.run(
+        screen(estate, inventory, world.folder / "advisories", Severity.MEDIUM, lambda line: None)
+    )
+    approved = next(each for each in screened.release.artifacts if each.name == "epsilon")
+    kept = _kept(world, approved.sha256)
+    original = kept.read_bytes()
+    try:
+        kept.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
+        with pytest.raises(DmzError, match=r"epsilon-1\.0-py3-none-any\.whl") as refused:
+            estate.inner.up(lambda line: None)
+        assert approved.sha256 in str(refused.value)
+        assert "Traceback" not in str(refused.value)
+        assert world.inside() == inside
+    finally:
+        kept.write_bytes(original)
+    assert world.run().holds
+
+
+def _kept(world: World, sha256: str) -> Path:
+    """Where the sandbox keeps a file that its remote fetched."""
+    found = [
+        path
+        for place in (world.daemon.root, world.daemon.cache)
+        for path in place.rglob("*")
+        if path.is_file() and path.stat().st_size < 10_000 and _sha256(path) == sha256
+    ]
+    assert found, "the sandbox keeps the file nowhere"
+    return found[0]
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_bytes_that_change_upstream_before_the_first_fetch_are_refused(world: World) -> None:
+    world.settle()
+    filename = world.upstream.add("zeta", "1.0")
+    world.upstream.tamper("zeta", filename)
+    world.want(*BASE, "zeta")
+    inside = world.inside()
+    with pytest.raises(DmzError, match="could not install"):
+        world.run()
+    assert world.inside() == inside
+
+
+def test_a_package_put_inside_behind_our_back_is_shown_and_withdrawn(world: World) -> None:
+    world.settle()
+    filename, body = wheel("intruder", "1.0")
+    digest = hashlib.sha256(body).hexdigest()
+    artifact = Artifact(Kind.PYPI, "intruder", "", "1.0", filename, digest, len(body), "nowhere")
+
+    async def put() -> None:
+        async with connect("us-central1") as google:
+            registry = PythonRegistry(google, "dmz-inner", "us-central1", "python")
+            await registry.put(artifact, _chunks(body))
+
+    asyncio.run(put())
+    assert filename in world.inside()
+    ran = world.run()
+    assert re.search(r"- +pypi/intruder", ran.preview.text)
+    assert ran.summary.sync.withdrawn == 1
+    assert filename not in world.inside()
+    assert ran.holds
+
+
+def test_no_request_was_answered_without_a_token_and_none_is_written_down(world: World) -> None:
+    world.settle()
+    requests = world.requests()
+    assert requests
+    tokens = {world.daemon.environment()["GOOGLE_OAUTH_ACCESS_TOKEN"]}
+    text = (world.daemon.root / "requests.jsonl").read_text()
+    assert not any(token in text for token in tokens)
+    assert all(entry["identity"] for entry in requests if entry["status"] < 400)
+    assert any("dmz-sync@dmz-outer" in (entry["identity"] or "") for entry in requests)
+    assert any("dmz-machine@dmz-inner" in (entry["identity"] or "") for entry in requests)
+
+
+def test_state_holds_no_token(world: World) -> None:
+    world.settle()
+    token = world.daemon.environment()["GOOGLE_OAUTH_ACCESS_TOKEN"]
+    for path in (world.daemon.root / "state").rglob("*"):
+        if path.is_file():
+            assert token.encode() not in path.read_bytes(), path
+
+
+def test_a_missing_lock_is_an_error_once_there_was_a_release(world: World) -> None:
+    world.settle()
+    folder = world.folder / "releases"
+    hidden = folder.rename(world.folder / "hidden")
+    try:
+        with pytest.raises(DmzError, match=r"tiny") as refused:
+            world.estate.inner.preview(lambda line: None)
+        assert "Traceback" not in str(refused.value)
+    finally:
+        hidden.rename(folder)
+
+
+def test_a_lock_that_was_edited_by_hand_is_refused(world: World) -> None:
+    world.settle()
+    path = world.folder / "releases/apt.tiny.lock"
+    original = path.read_bytes()
+    try:
+        path.write_bytes(original.replace(b"Package: jq", b"Package: jp", 1))
+        with pytest.raises(DmzError, match=r"apt\.tiny\.lock"):
+            world.estate.inner.preview(lambda line: None)
+    finally:
+        path.write_bytes(original)
+
+
+def test_the_report_has_what_scripts_rely_on(world: World, tmp_path: Path) -> None:
+    ran = world.settle()
+    ran.write(tmp_path / "report.json")
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert {
+        *("workload", "release_digest", "engine", "discovered", "installed", "refused", "sealed", "sync"),
+        *("probes", "verified", "seconds"),
+    } <= report.keys()
+    assert report["engine"] in {"cli", "embedded"}
+    assert report["verified"] is True
+
+
+def test_the_machine_refuses_another_base_image(world: World) -> None:
+    """A release that was made for another image is not installed, whoever approved it."""
+    world.settle()
+    folder = world.folder / "releases"
+    release = releases.read(folder, "tiny")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    releases.write(replace(release, dpkg_digest="0" * 64), folder)
+    try:
+        estate = world.estate
+        estate.inner.up(lambda line: None)
+        found = asyncio.run(verify(estate, lambda line: None, within=300))
+        assert not found.holds
+        assert "dpkg digest" in (found.report.error or "")
+    finally:
+        for name, body in before.items():
+            (folder / name).write_bytes(body)

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from tests.program.program import Run, run
+from tests.program.releases import ENTRIES, write_release
+
+WORKLOAD = """
+name = "small"
+summary = "A step of training"
+base-image = "sandbox-debian-12"
+apt = ["git"]
+python = ["jax"]
+check = "python -c 'import jax'"
+"""
+
+
+def make_checkout(folder: Path) -> Path:
+    """A checkout with a workload and nothing released."""
+    (folder / "workloads").mkdir()
+    (folder / "workloads" / "small.toml").write_text(WORKLOAD, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout of its own, in which the program runs."""
+    monkeypatch.chdir(make_checkout(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture(scope="package")
+def outer(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The outer side of the demo."""
+    with contextlib.chdir(make_checkout(tmp_path_factory.mktemp("outer"))):
+        done = run("outer")
+    assert done.error is None
+    return done
+
+
+@pytest.fixture(scope="package")
+def inner(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The inner side of the demo, with a release."""
+    with contextlib.chdir(make_checkout(tmp_path_factory.mktemp("inner"))):
+        write_release(Path("releases"), *ENTRIES)
+        done = run("inner")
+    assert done.error is None
+    return done

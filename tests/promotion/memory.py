@@ -1,0 +1,77 @@
+"""A repository in memory behind the real interface, with the rules that Artifact Registry has."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from dmz.artifact import Artifact
+from dmz.errors import TransferError
+from dmz.promotion.place import Slot, slot, unit
+from dmz.registries.interface import Registry, Stored
+from tests.promotion.builders import sha
+
+
+class Memory:
+    """Holds bytes; never two contents in one place; a withdrawal takes whole versions."""
+
+    def __init__(self, chunk: int = 7) -> None:
+        self.held: dict[Slot, tuple[Stored, bytes]] = {}
+        self.log: list[str] = []
+        self.failures: dict[str, int] = {}
+        """File name → how many more transfers of it break off."""
+        self.chunk = chunk
+        self.active = self.most_active = 0
+
+    def add(self, artifact: Artifact, content: bytes) -> None:
+        record = Stored(
+            artifact.kind,
+            artifact.name,
+            artifact.architecture,
+            artifact.version,
+            artifact.filename,
+            sha(content),
+            len(content),
+        )
+        self.held[slot(artifact)] = (record, content)
+
+    async def list(self) -> list[Stored]:
+        self.log.append("list")
+        return [record for record, _ in self.held.values()]
+
+    @asynccontextmanager
+    async def open(self, artifact: Artifact) -> AsyncIterator[AsyncIterator[bytes]]:
+        if slot(artifact) not in self.held:
+            raise TransferError(f"{artifact.key} is not there")
+        self.log.append(f"open {artifact.filename}")
+        yield self._chunks(artifact.filename, self.held[slot(artifact)][1])
+
+    async def _chunks(self, filename: str, content: bytes) -> AsyncIterator[bytes]:
+        for at in range(0, len(content), self.chunk):
+            yield content[at : at + self.chunk]
+            if self.failures.get(filename, 0) > 0:
+                self.failures[filename] -= 1
+                raise TransferError(f"{filename}: the connection broke")
+
+    async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
+        self.active += 1
+        self.most_active = max(self.active, self.most_active)
+        try:
+            content = b"".join([chunk async for chunk in chunks])
+        finally:
+            self.active -= 1
+        self.log.append(f"put {artifact.filename}")
+        present = self.held.get(slot(artifact))
+        if present and present[1] != content:
+            raise TransferError(f"{artifact.filename}: the entity exists already")
+        self.add(artifact, content)
+
+    async def withdraw(self, stored: Iterable[Stored]) -> None:
+        going = {unit(each) for each in stored}
+        self.log.append(f"withdraw {len(going)}")
+        self.held = {place: each for place, each in self.held.items() if unit(each[0]) not in going}
+
+
+def registry(memory: Memory) -> Registry:
+    """The fake is held to the real interface here, by mypy."""
+    return memory

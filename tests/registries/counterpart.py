@@ -1,0 +1,475 @@
+"""A small real server that answers as Artifact Registry, Cloud Storage and IAM Credentials do.
+
+It runs in a thread of its own on 127.0.0.1, keeps everything in memory, and can be told to fail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import web
+from debian.debfile import DebFile
+from packaging.utils import parse_wheel_filename
+
+CALLER = "token-of-the-caller"
+SYNC = "dmz-sync@outer.iam.gserviceaccount.com"
+
+
+@dataclass
+class Kept:
+    """One file of a repository."""
+
+    data: bytes
+    package: str
+    version: str
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@dataclass
+class Fault:
+    """What goes wrong once with requests that match."""
+
+    method: str
+    path: str
+    """Part of the path."""
+    status: int | None = None
+    truncate: bool = False
+    """Announce the whole length, send half, cut the connection."""
+    other_bytes: bool = False
+    """As many bytes as asked for, but others."""
+    headers: dict[str, str] = field(default_factory=dict)
+    times: int = 1
+
+
+@dataclass
+class Counterpart:
+    """The services' state, for tests to fill and to look at."""
+
+    repositories: dict[str, dict[str, Kept]] = field(default_factory=dict)
+    formats: dict[str, str] = field(default_factory=dict)
+    buckets: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    requests: list[tuple[str, str, str]] = field(default_factory=list)
+    """Method, path, identity."""
+    page_size: int = 2
+    index_delay: dict[str, int] = field(default_factory=dict)
+    """How many more times the index of an apt repository is read before it shows the last upload."""
+    may_impersonate: bool = True
+    token_seconds: int = 3600
+    announce_hashes: bool = True
+    index_digests: dict[str, str] = field(default_factory=dict)
+    """Digests that a Python index announces instead of the true ones."""
+    hide_from_record: bool = False
+    """Answer a listing of files as a remote repository that has fetched none yet."""
+    remote: dict[str, Any] = field(default_factory=dict)
+    """`remoteRepositoryConfig` of every repository."""
+    damage_objects: bool = False
+    """Store other bytes than were sent."""
+    url: str = ""
+
+    def add(self, repository: str, kind: str, files: dict[str, bytes] | None = None) -> None:
+        """Make a repository `project/id` of PYTHON or APT with files."""
+        self.formats[repository] = kind
+        self.repositories[repository] = {}
+        for name, data in (files or {}).items():
+            self.keep(repository, name, data)
+
+    def keep(self, repository: str, filename: str, data: bytes) -> None:
+        """Put a file into a repository, as somebody else would."""
+        if self.formats[repository] == "PYTHON":
+            name, version, _, _ = parse_wheel_filename(filename)
+            self.repositories[repository][f"{name}/{filename}"] = Kept(data, name, str(version))
+        else:
+            control = DebFile(fileobj=io.BytesIO(data)).debcontrol()
+            # Artifact Registry adds to the names of debs; what apt sees is in the index.
+            path = f"pool/{filename.removesuffix('.deb')}_{hashlib.md5(data).hexdigest()}.deb"
+            self.repositories[repository][path] = Kept(data, control["Package"], control["Version"])
+
+    def environment(self) -> dict[str, str]:
+        """The variables that point at this server."""
+        return {
+            "GOOGLE_ARTIFACT_REGISTRY_CUSTOM_ENDPOINT": f"{self.url}/v1/",
+            "GOOGLE_STORAGE_CUSTOM_ENDPOINT": f"{self.url}/storage/v1/",
+            "GOOGLE_IAM_CREDENTIALS_CUSTOM_ENDPOINT": f"{self.url}/iam/v1/",
+            "DMZ_PYTHON_REPOSITORY_ENDPOINT": f"{self.url}/python/",
+            "DMZ_APT_REPOSITORY_ENDPOINT": f"{self.url}/apt/",
+            "GOOGLE_OAUTH_ACCESS_TOKEN": CALLER,
+        }
+
+    def application(self) -> web.Application:
+        app = web.Application(middlewares=[self._guard], client_max_size=1 << 28)
+        files = "/v1/projects/{project}/locations/{location}/repositories/{repository}"
+        app.router.add_get(files, self._describe)
+        app.router.add_get(f"{files}/files", self._files)
+        app.router.add_post(f"{files}/packages/{{package}}/versions:batchDelete", self._batch_delete)
+        app.router.add_post(f"/upload{files}/aptArtifacts:create", self._apt_upload)
+        app.router.add_get("/v1/projects/{project}/locations/{location}/operations/{id}", self._operation)
+        app.router.add_post("/iam/v1/projects/-/serviceAccounts/{account}:generateAccessToken", self._token)
+        app.router.add_get("/python/{project}/{repository}/simple/{name}/", self._simple)
+        app.router.add_post("/python/{project}/{repository}/", self._python_upload)
+        app.router.add_get("/python/{project}/{repository}/{name}/{filename}", self._python_file)
+        app.router.add_get("/apt/projects/{project}/dists/{repository}/{path:.*}", self._apt_index)
+        app.router.add_get("/apt/projects/{project}/{path:pool/.*}", self._apt_file)
+        app.router.add_get("/storage/v1/b/{bucket}/o", self._objects)
+        app.router.add_post("/upload/storage/v1/b/{bucket}/o", self._object_upload)
+        app.router.add_get("/storage/v1/b/{bucket}/o/{name:.+}", self._object)
+        app.router.add_delete("/storage/v1/b/{bucket}/o/{name:.+}", self._object_delete)
+        return app
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
+        scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+        token = base64.b64decode(value).decode().partition(":")[2] if scheme == "Basic" else value
+        identity = {CALLER: "caller", "token-of-sync": "sync"}.get(token)
+        self.requests.append((request.method, request.path, identity or "nobody"))
+        if identity is None:
+            return _error(401, "Request had invalid authentication credentials.")
+        for fault in self.faults:
+            if fault.times and fault.method == request.method and fault.path in request.path:
+                fault.times -= 1
+                if fault.status:
+                    return _error(fault.status, "it fails as told", fault.headers)
+                answer = await handler(request)
+                data = answer.body
+                if fault.other_bytes:
+                    return web.Response(body=bytes(byte ^ 1 for byte in data))
+                partial = web.StreamResponse(headers={"Content-Length": str(len(data))})
+                await partial.prepare(request)
+                await partial.write(data[: len(data) // 2])
+                assert request.transport is not None
+                request.transport.close()
+                return partial
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    # -- Artifact Registry -------------------------------------------------------------------------------
+
+    def _held(self, request: web.Request) -> dict[str, Kept]:
+        name = f"{request.match_info['project']}/{request.match_info['repository']}"
+        if name not in self.repositories:
+            raise web.HTTPNotFound(text=json.dumps({"error": {"message": f"no repository {name}"}}))
+        return self.repositories[name]
+
+    async def _describe(self, request: web.Request) -> web.Response:
+        self._held(request)
+        return web.json_response(
+            {"name": request.path.removeprefix("/v1/"), "remoteRepositoryConfig": self.remote}
+        )
+
+    async def _files(self, request: web.Request) -> web.Response:
+        held = {} if self.hide_from_record else self._held(request)
+        start = int(request.query.get("pageToken", "0"))
+        names = sorted(held)[start : start + self.page_size]
+        base = request.path.removeprefix("/v1/").removesuffix("/files")
+        more = start + self.page_size < len(held)
+        entries = [
+            {
+                "name": f"{base}/files/{quote(name, safe='')}",
+                "sizeBytes": str(len(held[name].data)),
+                "hashes": [
+                    {
+                        "type": "SHA256",
+                        "value": base64.b64encode(bytes.fromhex(held[name].sha256)).decode(),
+                    }
+                ],
+                "owner": f"{base}/packages/{held[name].package}/versions/{held[name].version}",
+            }
+            for name in names
+        ]
+        return web.json_response(
+            {"files": entries, **({"nextPageToken": str(start + self.page_size)} if more else {})}
+        )
+
+    async def _batch_delete(self, request: web.Request) -> web.Response:
+        held = self._held(request)
+        for name in (await request.json())["names"]:
+            package, _, version = name.split("/packages/")[1].partition("/versions/")
+            gone = [path for path, kept in held.items() if (kept.package, kept.version) == (package, version)]
+            if not gone:
+                return _error(404, f"no version {name}")
+            for path in gone:
+                del held[path]
+        return web.json_response(self._begin())
+
+    def _begin(self, **ended: Any) -> dict[str, Any]:
+        """An operation that is not done yet; asking for it again ends it."""
+        self._ended = {"done": True, **(ended or {"response": {}})}
+        return {"name": "projects/p/locations/l/operations/1"}
+
+    async def _operation(self, request: web.Request) -> web.Response:
+        return web.json_response({"name": request.path.removeprefix("/v1/"), **self._ended})
+
+    async def _apt_upload(self, request: web.Request) -> web.Response:
+        held = self._held(request)
+        assert request.query["uploadType"] == "multipart"
+        data = (await _related(request))[1]
+        control = DebFile(fileobj=io.BytesIO(data)).debcontrol()
+        same = [
+            kept
+            for kept in held.values()
+            if (kept.package, kept.version) == (control["Package"], control["Version"])
+        ]
+        if same:
+            return web.json_response(
+                {"operation": self._begin(error={"code": 6, "message": "entity already exists"})}
+            )
+        filename = f"{control['Package']}_{control['Version'].split(':')[-1]}_{control['Architecture']}.deb"
+        name = f"{request.match_info['project']}/{request.match_info['repository']}"
+        self.keep(name, filename, data)
+        return web.json_response({"operation": self._begin()})
+
+    # -- data planes -------------------------------------------------------------------------------------
+
+    async def _simple(self, request: web.Request) -> web.Response:
+        files = {
+            path: kept
+            for path, kept in self._held(request).items()
+            if kept.package == request.match_info["name"]
+        }
+        if not files:
+            return _error(404, "no such package")
+        links = "".join(
+            f'<a href="../../{path}{self._fragment(path, kept)}">x</a>\n' for path, kept in files.items()
+        )
+        return web.Response(
+            text=f"<!DOCTYPE html><html><body>{links}</body></html>", content_type="text/html"
+        )
+
+    def _fragment(self, path: str, kept: Kept) -> str:
+        digest = self.index_digests.get(path.rsplit("/", 1)[-1], kept.sha256)
+        return f"#sha256={digest}" if self.announce_hashes else ""
+
+    async def _python_file(self, request: web.Request) -> web.Response:
+        kept = self._held(request).get(f"{request.match_info['name']}/{request.match_info['filename']}")
+        return web.Response(body=kept.data) if kept else _error(404, "no such file")
+
+    async def _python_upload(self, request: web.Request) -> web.Response:
+        held = self._held(request)
+        form = await request.post()
+        content = form["content"]
+        assert isinstance(content, web.FileField)
+        assert form[":action"] == "file_upload"
+        if f"{form['name']!s}/{content.filename}" in held:
+            return _error(400, "Requested entity already exists")
+        data = content.file.read()
+        assert form["sha256_digest"] == hashlib.sha256(data).hexdigest()
+        name = f"{request.match_info['project']}/{request.match_info['repository']}"
+        self.keep(name, content.filename, data)
+        return web.Response(text="")
+
+    async def _apt_index(self, request: web.Request) -> web.Response:
+        stanzas = [_stanza(path, kept) for path, kept in self._held(request).items()]
+        name = f"{request.match_info['project']}/{request.match_info['repository']}"
+        if self.index_delay.get(name):
+            if request.match_info["path"] == "InRelease" and stanzas:
+                self.index_delay[name] -= 1
+            stanzas = stanzas[:-1]
+        packages = "\n\n".join(stanzas).encode()
+        forms = {
+            "main/binary-amd64/Packages": packages,
+            "main/binary-amd64/Packages.gz": gzip.compress(packages, mtime=0),
+        }
+        path = request.match_info["path"]
+        if path == "InRelease":
+            digests = "".join(
+                f" {hashlib.sha256(data).hexdigest()} {len(data)} {name}\n" for name, data in forms.items()
+            )
+            text = (
+                "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\nComponents: main\nArchitectures: amd64\n"
+                f"SHA256:\n{digests}-----BEGIN PGP SIGNATURE-----\n\nx\n-----END PGP SIGNATURE-----\n"
+            )
+            return web.Response(text=text)
+        return web.Response(body=forms[path]) if path in forms else _error(404, "no such index")
+
+    async def _apt_file(self, request: web.Request) -> web.Response:
+        for name, held in self.repositories.items():
+            if name.startswith(request.match_info["project"] + "/") and request.match_info["path"] in held:
+                return web.Response(body=held[request.match_info["path"]].data)
+        return _error(404, "no such file")
+
+    # -- Cloud Storage and IAM Credentials ---------------------------------------------------------------
+
+    async def _objects(self, request: web.Request) -> web.Response:
+        held = self.buckets[request.match_info["bucket"]]
+        names = sorted(name for name in held if name.startswith(request.query.get("prefix", "")))
+        start = int(request.query.get("pageToken", "0"))
+        page = {"items": [_metadata(name, held[name]) for name in names[start : start + self.page_size]]}
+        if start + self.page_size < len(names):
+            page["nextPageToken"] = str(start + self.page_size)  # type: ignore[assignment]
+        return web.json_response(page)
+
+    async def _object_upload(self, request: web.Request) -> web.Response:
+        held = self.buckets[request.match_info["bucket"]]
+        if request.query["uploadType"] == "multipart":
+            metadata, data = await _related(request)
+            name = json.loads(metadata)["name"]
+        else:
+            name, data = request.query["name"], await request.read()
+        if request.query.get("ifGenerationMatch") == "0" and name in held:
+            return _error(412, "conditionNotMet")
+        held[name] = data[:-1] + b"~" if self.damage_objects else data
+        return web.json_response(_metadata(name, held[name]))
+
+    async def _object(self, request: web.Request) -> web.Response:
+        held, name = self.buckets[request.match_info["bucket"]], request.match_info["name"]
+        if name not in held:
+            return _error(404, "no such object")
+        if request.query.get("alt") == "media":
+            return web.Response(body=held[name])
+        return web.json_response(_metadata(name, held[name]))
+
+    async def _object_delete(self, request: web.Request) -> web.Response:
+        held, name = self.buckets[request.match_info["bucket"]], request.match_info["name"]
+        return web.Response(status=204) if held.pop(name, None) is not None else _error(404, "no such object")
+
+    async def _token(self, request: web.Request) -> web.Response:
+        if not self.may_impersonate:
+            return _error(403, "Permission 'iam.serviceAccounts.getAccessToken' denied")
+        assert request.match_info["account"] == SYNC
+        end = datetime.now(UTC) + timedelta(seconds=self.token_seconds)
+        return web.json_response(
+            {"accessToken": "token-of-sync", "expireTime": end.isoformat().replace("+00:00", "Z")}
+        )
+
+
+def _error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
+    return web.json_response(
+        {"error": {"code": status, "message": message}}, status=status, headers=headers or {}
+    )
+
+
+async def _related(request: web.Request) -> tuple[bytes, bytes]:
+    reader = await request.multipart()
+    parts = []
+    while (part := await reader.next()) is not None:
+        assert not isinstance(part, type(reader))
+        parts.append(bytes(await part.read()))  # type: ignore[union-attr]
+    metadata, data = parts
+    return metadata, data
+
+
+def _metadata(name: str, data: bytes) -> dict[str, str]:
+    return {
+        "name": name,
+        "size": str(len(data)),
+        "updated": "2026-11-22T00:00:00Z",
+        "generation": "1",
+        "md5Hash": base64.b64encode(hashlib.md5(data).digest()).decode(),
+    }
+
+
+def _stanza(path: str, kept: Kept) -> str:
+    control = DebFile(fileobj=io.BytesIO(kept.data)).debcontrol()
+    text = "".join(f"{key}: {value}\n" for key, value in control.items())
+    return f"{text}Filename: {path}\nSize: {len(kept.data)}\nSHA256: {kept.sha256}"
+
+
+def deb(package: str, version: str, architecture: str = "amd64", payload: bytes = b"payload") -> bytes:
+    """A Debian package: an `ar` archive of a control and a data archive (deb(5))."""
+    control = (
+        f"Package: {package}\nVersion: {version}\nArchitecture: {architecture}\nSource: src-{package} (1)\n"
+        "Maintainer: Nobody <n@example.com>\nDescription: for a test\n"
+    )
+    members = {
+        "debian-binary": b"2.0\n",
+        "control.tar.gz": _tar("./control", control.encode()),
+        "data.tar.gz": _tar(f"./usr/share/{package}", payload),
+    }
+    archive = b"!<arch>\n"
+    for name, data in members.items():
+        archive += f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(data):<10}`\n".encode()
+        archive += data + b"\n" * (len(data) % 2)
+    return archive
+
+
+def _tar(name: str, data: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        entry = tarfile.TarInfo(name)
+        entry.size = len(data)
+        archive.addfile(entry, io.BytesIO(data))
+    return gzip.compress(buffer.getvalue(), mtime=0)
+
+
+def wheel(
+    name: str, version: str, *, requires: tuple[str, ...] = (), tag: str = "py3-none-any"
+) -> tuple[str, bytes]:
+    """A wheel's file name and bytes."""
+    import zipfile
+
+    folder = f"{name.replace('-', '_')}-{version}"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n" + "".join(
+        f"Requires-Dist: {one}\n" for one in requires
+    )
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(f"{folder}.dist-info/METADATA", metadata)
+        archive.writestr(
+            f"{folder}.dist-info/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n"
+        )
+        archive.writestr(f"{folder}.dist-info/RECORD", "")
+    return f"{folder}-{tag}.whl", buffer.getvalue()
+
+
+@contextmanager
+def running(counterpart: Counterpart) -> Iterator[Counterpart]:
+    """Serve `counterpart` on a free port of 127.0.0.1."""
+    with _serving(counterpart.application()) as url:
+        counterpart.url = url
+        yield counterpart
+
+
+@contextmanager
+def serving(routes: list[web.RouteDef]) -> Iterator[str]:
+    """Serve a few routes on a free port of 127.0.0.1."""
+    app = web.Application()
+    app.add_routes(routes)
+    with _serving(app) as url:
+        yield url
+
+
+@contextmanager
+def _serving(app: web.Application) -> Iterator[str]:
+    loop = asyncio.new_event_loop()
+    ready = threading.Event()
+    address: list[str] = []
+
+    def serve() -> None:
+        asyncio.set_event_loop(loop)
+        runner = web.AppRunner(app)
+
+        async def start() -> None:
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            address.append(f"http://127.0.0.1:{runner.addresses[0][1]}")
+            ready.set()
+
+        loop.run_until_complete(start())
+        loop.run_forever()
+        loop.run_until_complete(runner.cleanup())
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield address[0]
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()

@@ -1,0 +1,52 @@
+"""Artifacts and streams for the tests of registries."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+
+from dmz.artifact import Artifact, Kind
+from dmz.registries.interface import Registry, Stored
+
+
+def artifact(
+    kind: Kind,
+    name: str,
+    version: str,
+    filename: str,
+    data: bytes,
+    *,
+    architecture: str = "",
+    origin: str = "python-remote",
+) -> Artifact:
+    digest = hashlib.sha256(data).hexdigest()
+    return Artifact(kind, name, architecture, version, filename, digest, len(data), origin, ("requested",))
+
+
+async def stream(*chunks: bytes) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+
+
+async def refused(*chunks: bytes) -> AsyncIterator[bytes]:
+    """What the transfer hands to `put` when the bytes are not the approved ones."""
+    for chunk in chunks:
+        yield chunk
+    raise ValueError("not the approved bytes")
+
+
+async def read(registry: Registry, wanted: Artifact) -> bytes:
+    async with registry.open(wanted) as chunks:
+        return b"".join([chunk async for chunk in chunks])
+
+
+def stored(wanted: Artifact) -> Stored:
+    return Stored(
+        wanted.kind,
+        wanted.name,
+        wanted.architecture,
+        wanted.version,
+        wanted.filename,
+        wanted.sha256,
+        wanted.size,
+    )

@@ -1,0 +1,105 @@
+"""Objects and the registry of files against a real server."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from dmz.artifact import Kind
+from dmz.errors import TransferError
+from dmz.registries.bucket import Bucket, BucketRegistry
+from dmz.registries.google import Google
+from tests.registries.conftest import as_sync
+from tests.registries.counterpart import Counterpart, Fault
+from tests.registries.support import artifact, read, refused, stored, stream
+
+DATA = b"weights of a model"
+SHA256 = hashlib.sha256(DATA).hexdigest()
+WANTED = artifact(Kind.FILE, "model.bin", SHA256, "model.bin", DATA, origin="files")
+NAME = f"files/{SHA256}/model.bin"
+
+
+def registry(google: Google) -> BucketRegistry:
+    return BucketRegistry(google, "box")
+
+
+@pytest.fixture
+def box(cloud: Counterpart) -> dict[str, bytes]:
+    return cloud.buckets.setdefault("box", {})
+
+
+class TestRegistry:
+    def test_what_was_put_is_there(self, box: dict[str, bytes]) -> None:
+        as_sync(lambda google: registry(google).put(WANTED, stream(DATA[:3], DATA[3:])))
+        assert box == {NAME: DATA}
+        assert as_sync(lambda google: registry(google).list()) == [stored(WANTED)]
+        assert as_sync(lambda google: read(registry(google), WANTED)) == DATA
+
+    @pytest.mark.parametrize("data", [DATA[:-1], DATA], ids=["before", "after"])
+    def test_a_stream_that_raises_leaves_nothing(self, box: dict[str, bytes], data: bytes) -> None:
+        with pytest.raises(ValueError, match="not the approved bytes"):
+            as_sync(lambda google: registry(google).put(WANTED, refused(data)))
+        assert box == {}
+
+    def test_an_empty_file(self, box: dict[str, bytes]) -> None:
+        empty = artifact(Kind.FILE, "none", hashlib.sha256(b"").hexdigest(), "none", b"", origin="files")
+        with pytest.raises(ValueError, match="not the approved bytes"):
+            as_sync(lambda google: registry(google).put(empty, refused()))
+        assert box == {}
+        as_sync(lambda google: registry(google).put(empty, stream()))
+        assert as_sync(lambda google: registry(google).list()) == [stored(empty)]
+
+    def test_there_already_with_the_same_bytes(self, box: dict[str, bytes]) -> None:
+        box[NAME] = DATA
+        as_sync(lambda google: registry(google).put(WANTED, stream(DATA)))
+        assert box == {NAME: DATA}
+
+    def test_there_already_with_other_bytes(self, box: dict[str, bytes]) -> None:
+        box[NAME] = DATA[:-1] + b"?"
+        with pytest.raises(TransferError, match=rf"holds sha256:\w+ where sha256:{SHA256}"):
+            as_sync(lambda google: registry(google).put(WANTED, stream(DATA)))
+
+    def test_stored_as_something_else(self, cloud: Counterpart, box: dict[str, bytes]) -> None:
+        cloud.damage_objects = True
+        with pytest.raises(TransferError, match="stored with other bytes"):
+            as_sync(lambda google: registry(google).put(WANTED, stream(DATA)))
+        assert box == {}
+
+    def test_missing(self, box: dict[str, bytes]) -> None:
+        with pytest.raises(TransferError, match=r"box/model\.bin: 404"):
+            as_sync(lambda google: read(registry(google), WANTED))
+
+    def test_withdraw(self, box: dict[str, bytes]) -> None:
+        box |= {NAME: DATA, "files/odd": b"x", "releases/y": b"z"}
+
+        async def everything(google: Google) -> None:
+            await registry(google).withdraw(await registry(google).list())
+
+        as_sync(everything)
+        assert box == {"releases/y": b"z"}
+
+
+class TestObjects:
+    def test_list_by_prefix_over_pages(self, box: dict[str, bytes]) -> None:
+        box |= {f"inventories/{number}": b"x" * number for number in range(5)} | {"other": b""}
+        found = as_sync(lambda google: Bucket(google, "box").list("inventories/"))
+        assert [(one.name, one.size) for one in found] == [(f"inventories/{n}", n) for n in range(5)]
+
+    def test_read_and_write(self, box: dict[str, bytes]) -> None:
+        name = "a folder/ü%2F?.json"
+        assert as_sync(lambda google: Bucket(google, "box").read(name)) is None
+        assert as_sync(lambda google: Bucket(google, "box").write(name, b"1"))
+        assert as_sync(lambda google: Bucket(google, "box").read(name)) == b"1"
+        assert list(box) == [name]
+
+    def test_write_only_new(self, box: dict[str, bytes]) -> None:
+        box["a"] = b"old"
+        assert not as_sync(lambda google: Bucket(google, "box").write("a", b"new", if_generation_match=0))
+        assert as_sync(lambda google: Bucket(google, "box").write("b", b"new", if_generation_match=0))
+        assert box == {"a": b"old", "b": b"new"}
+
+    def test_a_failed_write_is_tried_again(self, cloud: Counterpart, box: dict[str, bytes]) -> None:
+        cloud.faults.append(Fault("POST", "/b/box/o", status=503))
+        assert as_sync(lambda google: Bucket(google, "box").write("a", b"1"))
+        assert box == {"a": b"1"}

@@ -1,0 +1,131 @@
+"""Retries, tokens and operations against a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from dmz.errors import InputError, TransferError
+from dmz.registries.google import Endpoints, Google, connect, upload_base
+from dmz.registries.retry import Retry
+from tests.registries.conftest import FAST, as_sync
+from tests.registries.counterpart import Counterpart, Fault
+
+BUCKET = "/storage/v1/b/box/o"
+
+
+class TestRetries:
+    @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+    def test_a_passing_failure_is_tried_again(self, cloud: Counterpart, status: int) -> None:
+        cloud.buckets["box"] = {"a": b"x"}
+        cloud.faults.append(Fault("GET", BUCKET, status=status, times=2))
+        answer = as_sync(lambda google: google.call("GET", f"{google.endpoints.storage}b/box/o"))
+        assert answer["items"][0]["name"] == "a"
+        assert [path for method, path, _ in cloud.requests if method == "GET"] == [BUCKET] * 3
+
+    def test_a_broken_connection_is_tried_again(self, cloud: Counterpart) -> None:
+        cloud.buckets["box"] = {"a": b"x"}
+        cloud.faults.append(Fault("GET", BUCKET, truncate=True))
+        answer = as_sync(lambda google: google.call("GET", f"{google.endpoints.storage}b/box/o"))
+        assert answer["items"][0]["name"] == "a"
+
+    def test_it_gives_up_with_one_line(self, cloud: Counterpart) -> None:
+        cloud.buckets["box"] = {}
+        cloud.faults.append(Fault("GET", BUCKET, status=503, times=99))
+        with pytest.raises(TransferError, match=r"503 it fails as told; try again") as caught:
+            as_sync(lambda google: google.call("GET", f"{google.endpoints.storage}b/box/o"))
+        assert "\n" not in str(caught.value)
+        assert len([path for _, path, _ in cloud.requests if path == BUCKET]) == FAST.attempts
+
+    def test_a_refusal_is_not_tried_again(self, cloud: Counterpart) -> None:
+        cloud.buckets["box"] = {}
+        cloud.faults.append(Fault("GET", BUCKET, status=403, times=99))
+        with pytest.raises(TransferError, match="lacks a role"):
+            as_sync(lambda google: google.call("GET", f"{google.endpoints.storage}b/box/o"))
+        assert len([path for _, path, _ in cloud.requests if path == BUCKET]) == 1
+
+    def test_a_post_is_not_repeated_unless_it_may_be(self, cloud: Counterpart) -> None:
+        cloud.add("p/r", "PYTHON")
+        cloud.faults.append(Fault("POST", "batchDelete", status=503, times=99))
+        url = f"{cloud.url}/v1/projects/p/locations/l/repositories/r/packages/x/versions:batchDelete"
+        with pytest.raises(TransferError, match="503"):
+            as_sync(lambda google: google.call("POST", url, json={"names": []}))
+        assert len([path for _, path, _ in cloud.requests if "batchDelete" in path]) == 1
+
+    def test_retry_after_is_honoured_up_to_the_limit(self) -> None:
+        retry = Retry(first=0.1, most=5)
+        assert 0.05 <= retry.wait(1, None) <= 0.1
+        assert retry.wait(1, "3") == 3
+        assert retry.wait(1, "600") == 5
+        assert retry.wait(1, "Wed, 21 Oct 2015 07:28:00 GMT") <= 0.1
+        assert retry.wait(1, "soon") <= 0.1
+
+    def test_nobody_there(self, cloud: Counterpart) -> None:
+        with pytest.raises(TransferError, match=r"127\.0\.0\.1:9 gave no answer"):
+            as_sync(lambda google: google.call("GET", "http://127.0.0.1:9/x"))
+
+
+class TestTokens:
+    def test_requests_carry_the_lent_identity(self, cloud: Counterpart) -> None:
+        cloud.buckets["box"] = {}
+        as_sync(lambda google: google.call("GET", f"{google.endpoints.storage}b/box/o"))
+        assert [identity for _, _, identity in cloud.requests] == ["caller", "sync"]
+
+    def test_one_token_serves_many_requests(self, cloud: Counterpart) -> None:
+        cloud.buckets["box"] = {}
+
+        async def twice(google: Google) -> None:
+            url = f"{google.endpoints.storage}b/box/o"
+            await asyncio.gather(*(google.call("GET", url) for _ in range(5)))
+
+        as_sync(twice)
+        assert [identity for _, _, identity in cloud.requests].count("caller") == 1
+
+    def test_a_token_is_renewed_before_it_ends(self, cloud: Counterpart) -> None:
+        cloud.buckets["box"] = {}
+        cloud.token_seconds = 200  # less than the margin
+
+        async def twice(google: Google) -> None:
+            for _ in range(2):
+                await google.call("GET", f"{google.endpoints.storage}b/box/o")
+
+        as_sync(twice)
+        assert [identity for _, _, identity in cloud.requests] == ["caller", *["caller", "sync"] * 2]
+
+    def test_without_the_right_to_impersonate(self, cloud: Counterpart) -> None:
+        cloud.may_impersonate = False
+        with pytest.raises(InputError, match=r"may not act as dmz-sync@.*dmz:operators"):
+            as_sync(lambda google: google.call("GET", f"{google.endpoints.storage}b/box/o"))
+
+    def test_the_callers_own_identity(self, cloud: Counterpart) -> None:
+        cloud.buckets["box"] = {}
+
+        async def own() -> None:
+            async with connect("us-central1", retry=FAST) as google:
+                await google.call("GET", f"{google.endpoints.storage}b/box/o")
+
+        asyncio.run(own())
+        assert [identity for _, _, identity in cloud.requests] == ["caller"]
+
+    def test_tokens_are_not_logged(self, cloud: Counterpart, caplog: pytest.LogCaptureFixture) -> None:
+        cloud.buckets["box"] = {}
+        caplog.set_level(logging.DEBUG)
+        as_sync(lambda google: google.call("GET", f"{google.endpoints.storage}b/box/o"))
+        assert "HTTP Request" in caplog.text, "nothing was logged, so this shows nothing"
+        assert "token-of" not in caplog.text
+
+
+class TestEndpoints:
+    def test_defaults_are_googles(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in Counterpart().environment():
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+        endpoints = Endpoints.from_environment("us-central1")
+        assert endpoints.python == "https://us-central1-python.pkg.dev/"
+        assert endpoints.apt == "https://us-central1-apt.pkg.dev/"
+        assert endpoints.artifact_registry == "https://artifactregistry.googleapis.com/v1/"
+
+    def test_uploads_go_beside(self) -> None:
+        assert upload_base("http://127.0.0.1:1/storage/v1/") == "http://127.0.0.1:1/upload/storage/v1/"
