@@ -37,6 +37,7 @@ from dmz.artifact import Artifact, Kind
 from dmz.errors import DmzError, InputError
 from dmz.promotion import drift, lines, lockfiles
 from dmz.promotion import release as releases
+from dmz.promotion.entry import APT_PREFIX
 from dmz.promotion.plan import Plan, plan
 from dmz.promotion.transfer import Counters, Progress, carry_out
 from dmz.registries.apt import AptRegistry
@@ -330,7 +331,12 @@ def _sources(google: Google, inputs: _Inputs, artifacts: Iterable[Artifact]) -> 
                 found[origin] = PythonRegistry(google, project, location, origin)
             case Kind.APT:
                 found[origin] = AptRegistry(
-                    google, project, location, origin, architectures=tuple(sorted(architectures)) or None
+                    google,
+                    project,
+                    location,
+                    origin,
+                    architectures=tuple(sorted(architectures)) or None,
+                    suite=origin.removeprefix(APT_PREFIX),
                 )
             case Kind.FILE:
                 found[origin] = BucketRegistry(google, inputs.files_bucket)

@@ -35,10 +35,12 @@ class AptRegistry:
         *,
         components: tuple[str, ...] | None = None,
         architectures: tuple[str, ...] | None = None,
+        suite: str | None = None,
     ) -> None:
+        """`components`, `architectures` and `suite` as `AptIndex` has them."""
         self._google = google
         self._repository = Repository(google, project, location, repository)
-        self._index = AptIndex(google, project, repository, components, architectures)
+        self._index = AptIndex(google, project, repository, components, architectures, suite)
         self._read_once = asyncio.Lock()
         self._parts: list[Packages] | None = None
 

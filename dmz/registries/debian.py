@@ -119,10 +119,15 @@ class AptIndex:
     """None for all that the repository declares."""
     architectures: tuple[str, ...] | None = None
     """None for all that the repository declares."""
+    suite: str | None = None
+    """The upstream suite of a remote repository, which passes upstream's own index on; None for a standard
+    one. Nobody documents the remote form: public configurations, Google's own among them, use it (?)."""
 
     @property
     def base(self) -> str:
         """The address that `Filename` is relative to."""
+        if self.suite:
+            return f"{self.google.endpoints.apt}remote/{self.project}/{self.repository}/"
         return f"{self.google.endpoints.apt}projects/{self.project}/"
 
     async def read(self) -> list[Packages]:
@@ -171,7 +176,7 @@ class AptIndex:
 
     async def _get(self, path: str) -> bytes | None:
         what = f"{self.repository}/{path}"
-        response = await self.google.send("GET", f"{self.base}dists/{self.repository}/{path}")
+        response = await self.google.send("GET", f"{self.base}dists/{self.suite or self.repository}/{path}")
         if response.status_code == 404:
             return None
         if response.is_error:

@@ -199,7 +199,8 @@ class AptSuites:
         """
         self._suites = suites
         self._indexes = [
-            AptIndex(google, project, repository, components, (architecture,)) for repository, _ in suites
+            AptIndex(google, project, repository, components, (architecture,), suite)
+            for repository, suite in suites
         ]
         self._lock = asyncio.Lock()
         self._read: list[list[Packages]] | None = None

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from sandbox.cloud import operations, policies
 from sandbox.cloud.context import Call, Cloud, Handler
-from sandbox.cloud.discovery import Api, Method
+from sandbox.cloud.discovery import Api, Method, output_only
 from sandbox.cloud.errors import (
     ApiError,
     already_exists,
@@ -29,6 +29,7 @@ from sandbox.cloud.errors import (
 )
 from sandbox.cloud.fields import select
 from sandbox.cloud.filters import matches
+from sandbox.cloud.ids import new_id
 from sandbox.cloud.kinds import Kind, Resource, check_references, compute_address, refuse_if_used
 
 PAGE: Final = 500
@@ -146,9 +147,7 @@ class Control:
                 raise ApiError(412, "CONDITION_NOT_MET", f"Invalid {stamp}: the resource was changed since.")
         schema = self._schema(method)
         if method.verb == "update":
-            kept = {
-                key: before[key] for key in before if key in OUTPUTS or schema.get(key, {}).get("readOnly")
-            }
+            kept = {key: before[key] for key in before if key in OUTPUTS or output_only(schema.get(key, {}))}
             after = {**without_nulls(call.body), **kept}
         elif "updateMask" in call.query:
             after = _masked(before, call.body, call.query["updateMask"], schema)
@@ -223,7 +222,7 @@ class Control:
                 case "kind":
                     resource["kind"] = description.get("default", f"{self.api.name}#{method.collection}")
                 case "id":
-                    resource["id"] = str(secrets.randbelow(9 * 10**18) + 10**18)
+                    resource["id"] = new_id()
                 case "selfLink":
                     resource["selfLink"] = self._address(path)
                 case "creationTimestamp" | "creationTime" | "createTime" | "timeCreated":
@@ -234,6 +233,7 @@ class Control:
             resource["name"] = path
         if "etag" in schema:
             resource["etag"] = ""
+        resource.pop("metageneration", None)
         self._touch(resource, schema)
 
     def _touch(self, resource: Resource, schema: Resource | None = None) -> None:
@@ -296,7 +296,7 @@ class Control:
         now = timestamp()
         operation: Resource = {
             "kind": "compute#operation",
-            "id": str(secrets.randbelow(9 * 10**18) + 10**18),
+            "id": new_id(),
             "name": f"operation-{secrets.token_hex(12)}",
             "operationType": method.verb,
             "targetLink": self._address(path),
@@ -360,12 +360,12 @@ def _masked(before: Resource, body: Resource, mask: str, schema: Resource) -> Re
     after: Resource = json.loads(json.dumps(before))
     paths = [path.strip() for path in mask.split(",") if path.strip()]
     if paths == ["*"]:
-        paths = [field for field, description in schema.items() if not description.get("readOnly")]
+        paths = [field for field, description in schema.items() if not output_only(description)]
     for path in paths:
         head, *tail = path.split(".")
         words = head.split("_")
         head = words[0] + "".join(word.capitalize() for word in words[1:])
-        if head not in schema or schema[head].get("readOnly"):
+        if head not in schema or output_only(schema[head]):
             raise invalid(f"Invalid update mask: field '{path}' can't be updated.")
         source: Any = body
         target = after

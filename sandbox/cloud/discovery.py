@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from multidict import MultiMapping
 
-from sandbox.cloud.errors import ApiError, invalid, not_found
+from sandbox.cloud.errors import ApiError, invalid, not_found, unimplemented
 
 _PARAMETER: Final = re.compile(r"\{(\+?)([^}]+)\}")
 _INTEGERS: Final = {
@@ -254,7 +254,7 @@ class Api:
             name = given if given in properties else _camel(given)
             inside = f"{where}.{name}" if where else name
             if name in properties:
-                if not properties[name].get("readOnly"):
+                if not output_only(properties[name]):
                     checked[name] = self._check(properties[name], item, inside)
             elif free is not None:
                 checked[given] = self._check(free, item, f"{where}[{given}]")
@@ -272,10 +272,19 @@ def load(name: str, version: str) -> Api:
     return Api(name, version)
 
 
+def output_only(schema: dict[str, Any]) -> bool:
+    """Whether Google sets a field itself and ignores what is sent; older documents say so in words only."""
+    description = schema.get("description", "").lower()
+    words = description.startswith(("[output only]", "output only")) or "(output only)" in description
+    return bool(schema.get("readOnly")) or words
+
+
 def _check_string(schema: dict[str, Any], value: Any, where: str) -> str:
     form = schema.get("format")
     if form in _INTEGERS:
         return str(_check_integer(form, value, where))
+    if "enum" in schema and isinstance(value, int):
+        raise unimplemented(f"The sandbox takes values of '{where}' by name, not by number ({value}).")
     if not isinstance(value, str):
         raise _wrong(where, "TYPE_STRING", value)
     if "enum" in schema and value not in schema["enum"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 import socket
@@ -262,5 +263,7 @@ def _data(response: web.StreamResponse) -> Data | None:
     """What is known of an answer that is data and not JSON, where its handler did not say."""
     if response.content_type == "application/json" or response.status >= HTTPStatus.BAD_REQUEST:
         return None
+    if isinstance(response, web.Response) and isinstance(response.body, bytes | bytearray):
+        return Data(len(response.body), hashlib.sha256(response.body).hexdigest()) if response.body else None
     size = response.body_length or response.content_length or 0
     return Data(size, None) if size else None

@@ -37,7 +37,7 @@ CAPABILITIES: Final = (
 """What root has inside: enough for apt, dpkg and ping, nothing for the host or the network's settings."""
 
 _BOUNDS: Final = ",".join(("-all", *(f"+{name.removeprefix('CAP_').lower()}" for name in CAPABILITIES)))
-_BOUNDED: Final = ("setpriv", f"--bounding-set={_BOUNDS}", f"--inh-caps={_BOUNDS}", "--")
+_BOUNDED: Final = ("setpriv", f"--bounding-set={_BOUNDS}", f"--inh-caps={_BOUNDS}")
 """Keeps root to these for good; bubblewrap alone leaves the bounding set as it is."""
 
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -68,19 +68,9 @@ def command(root: Path, names: Names, node_name: str, argv: list[str]) -> list[s
         if _in_namespace(pid, names.machine(node_name)):
             environment = [f"{key}={value}" for key, value in _ENVIRONMENT.items()]
             return [
-                *(
-                    "nsenter",
-                    f"--target={pid}",
-                    "--mount",
-                    "--uts",
-                    "--ipc",
-                    "--net",
-                    "--pid",
-                    "--cgroup",
-                    "--wdns=/",
-                ),
-                *_BOUNDED,
-                *("env", "-i", *environment, f"TERM={os.environ.get('TERM', 'dumb')}", "HOME=/root", *argv),
+                *("nsenter", f"--target={pid}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"),
+                *("--wdns=/", "--", *_BOUNDED, "--reset-env", "--"),
+                *("env", *environment, *argv),
             ]
     raise failed_precondition(f"{node_name} is not running")
 
@@ -170,7 +160,7 @@ class Machine:
         for name in ("upper", "work", "root"):
             (self._folder / name).mkdir(parents=True, exist_ok=True, mode=0o755)
         # Else a volatile overlay refuses to be mounted a second time; its files are as the machine left them.
-        shutil.rmtree(self._folder / "work/work/incompat", ignore_errors=True)
+        shutil.rmtree(self._folder / "work" / "work" / "incompat", ignore_errors=True)
         machine = self._declared
         domain = machine.fqdn.partition(".")[2]
         files = {
@@ -198,6 +188,7 @@ class Machine:
     def _command(self, started: int, report: int) -> list[str]:
         init = resources.files("sandbox.machines") / "guest-init.sh"
         environment = [word for key, value in _ENVIRONMENT.items() for word in ("--setenv", key, value)]
+        start = f"exec 3>&{started} {started}>&- {report}>&-; exec /bin/bash /run/guest-init"
         return [
             *("nsenter", f"--net=/run/netns/{self._namespace}", "--"),
             *("unshare", "--mount", "--propagation", "private", "--"),
@@ -214,12 +205,7 @@ class Machine:
             *("--ro-bind", str(init), "/run/guest-init"),
             *("--clearenv", *environment, "--chdir", "/"),
             *("--cap-drop", "ALL", *(word for name in CAPABILITIES for word in ("--cap-add", name))),
-            *("--", *_BOUNDED),
-            *(
-                "/bin/bash",
-                "-c",
-                f"exec 3>&{started} {started}>&- {report}>&-; exec /bin/bash /run/guest-init",
-            ),
+            *("--", *_BOUNDED, "--", "/bin/bash", "-c", start),
         ]
 
 

@@ -126,6 +126,8 @@ class Counterpart:
         app.router.add_get("/python/{project}/{repository}/{name}/{filename}", self._python_file)
         app.router.add_get("/apt/projects/{project}/dists/{repository}/{path:.*}", self._apt_index)
         app.router.add_get("/apt/projects/{project}/{path:pool/.*}", self._apt_file)
+        app.router.add_get("/apt/remote/{project}/{repository}/dists/{suite}/{path:.*}", self._apt_index)
+        app.router.add_get("/apt/remote/{project}/{repository}/{path:pool/.*}", self._apt_file)
         app.router.add_get("/storage/v1/b/{bucket}/o", self._objects)
         app.router.add_post("/upload/storage/v1/b/{bucket}/o", self._object_upload)
         app.router.add_get("/storage/v1/b/{bucket}/o/{name:.+}", self._object)

@@ -123,6 +123,16 @@ def install(names: Sequence[str]) -> None:
         run(["apt-get", "install", "-y", "-q", *names], env=_ENV)
 
 
+def remove_unneeded(keep: Sequence[str]) -> None:
+    """Remove every package that is neither in `keep` nor needed by what is."""
+    everything = [
+        f"{name}:{architecture}" if architecture != "all" else name for name, architecture in installed()
+    ]
+    run(["apt-mark", "auto", *everything], env=_ENV)
+    run(["apt-mark", "manual", *(name.removesuffix(":all") for name in keep)], env=_ENV)
+    run(["apt-get", "autoremove", "--purge", "-y", "-q"], env=_ENV)
+
+
 def download(exact: Sequence[str], into: Path) -> None:
     """Fetch `NAME:ARCH=VERSION` debs without installing any."""
     if exact:

@@ -34,16 +34,18 @@ def _requirement_name(requirement: str) -> str:
 def _apt(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     wanted: Sequence[str] = settings["workload"]["apt"]
     before = base.packages()
-    if wanted:
-        say(f"installing {len(wanted)} Debian packages")
+    present = {package.name for package in debian.installed().values()}
+    if missing := [name for name in wanted if name not in present]:
+        say(f"installing {len(missing)} Debian packages")
         location, project = settings["location"], settings["project"]
         lines = [
             debian.remote(location, project, entry["repository"], entry["suite"], settings["components"])
             for entry in settings["apt_repositories"]
         ]
         debian.configure(location, lines)
-        debian.install(wanted)
-    names = {name.partition(":")[0].partition("=")[0] for name in wanted}
+        debian.install(missing)
+    # What an earlier version of the workload needed is no part of what this one needs.
+    debian.remove_unneeded(keep=[*wanted, *(f"{name}:{arch}" for name, arch in before)])
     return [
         {
             "name": package.name,
@@ -51,7 +53,7 @@ def _apt(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
             "architecture": package.architecture,
             "source": package.source,
             "source_version": package.source_version,
-            "requested": package.name in names,
+            "requested": package.name in wanted,
         }
         for key, package in sorted(debian.installed().items())
         if key not in before

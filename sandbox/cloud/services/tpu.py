@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from typing import Final
 
 from sandbox.cloud import operations
@@ -16,6 +15,7 @@ from sandbox.cloud.errors import (
     not_found,
     unimplemented,
 )
+from sandbox.cloud.ids import new_id
 from sandbox.cloud.kinds import Kind, Resource, check_references, project_of
 from sandbox.cloud.references import resource_path
 
@@ -50,7 +50,7 @@ async def _create(cloud: Cloud, call: Call) -> Resource:
     _check_account(cloud, name, node)
     node |= {
         "name": path,
-        "id": str(secrets.randbelow(9 * 10**18) + 10**18),
+        "id": new_id(),
         "state": "CREATING",
         "apiVersion": "V2",
         "createTime": timestamp(),

@@ -50,6 +50,8 @@ class Notes:
         return node_name in self.nodes
 
     def endpoints(self, node_name: str) -> list[Json]:
+        if node_name not in self.nodes:
+            return []
         number = sorted(self.nodes).index(node_name) + 2
         return [{"ipAddress": f"127.0.0.{number}", "port": 8470}]
 

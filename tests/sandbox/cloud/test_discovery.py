@@ -94,5 +94,7 @@ def test_what_google_has_and_the_sandbox_has_not_is_refused_by_name(box: Box) ->
 
 
 def test_output_only_fields_are_ignored_as_google_ignores_them(box: Box) -> None:
-    box.call("POST", "compute", NETWORKS, network(selfLink="https://example.com/mine", id="7"))
-    assert box.call("GET", "compute", f"{NETWORKS}/vpc")["selfLink"].endswith("/global/networks/vpc")
+    box.call("POST", "compute", NETWORKS, network(selfLink="https://example.com/mine", subnetworks=["x"]))
+    made = box.call("GET", "compute", f"{NETWORKS}/vpc")
+    assert made["selfLink"].endswith("/global/networks/vpc")
+    assert "subnetworks" not in made

@@ -119,6 +119,14 @@ class TestLog:
         assert entry["data"] == {"size": 4, "sha256": hashlib.sha256(b"data").hexdigest()}
         assert entry["body"] is None
 
+    def test_an_answer_that_is_data_is_kept_so_too(self, box: Box) -> None:
+        box.client.get(
+            f"http://127.0.0.1:{box.ports['metadata']}/computeMetadata/v1/universe/universe-domain",
+            headers={"Metadata-Flavor": "Google"},
+        )
+        digest = hashlib.sha256(b"googleapis.com").hexdigest()
+        assert box.requests()[-1]["data"] == {"size": 14, "sha256": digest}
+
     @pytest.mark.parametrize(
         ("value", "kept"),
         [

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sandbox.cloud.context import OPERATOR
+from sandbox.cloud.services import tpu
 from tests.sandbox.cloud.conftest import Box, Json
 
 ZONES = "dns/v1beta2/projects/inner/managedZones"
@@ -391,6 +392,15 @@ class TestNodes:
         assert box.call("GET", "tpu", self.NODE)["metadata"] == {"dmz-settings": "new"}
         status, message = box.refused("PATCH", "tpu", self.NODE, {}, updateMask="runtimeVersion")
         assert (status, "runtimeVersion" in message) == (501, True)
+
+    def test_a_restart_of_the_daemon_shows_which_nodes_run(self, box: Box) -> None:
+        self.create(box)
+        path, body = box.node("second")
+        box.operation("tpu", "v2", box.call("POST", "tpu", path, body))
+        del box.machines.nodes["projects/inner/locations/us-central1-a/nodes/second"]
+        tpu.started(box.cloud)
+        assert box.call("GET", "tpu", self.NODE)["state"] == "READY"
+        assert box.call("GET", "tpu", self.NODE.replace("machine", "second"))["state"] == "STOPPED"
 
     @pytest.mark.parametrize(
         "fields",

@@ -86,7 +86,7 @@ def machines(box: Box) -> tuple[str, str]:
     """A machine in the outer and one in the inner network, both up."""
     box.declare(outer(OUTER) | inner(INNER))
     for project, address in ((OUTER, "10.0.0.2"), (INNER, "10.0.1.2")):
-        script(box, project, address, "#!/bin/sh\necho I am $(hostname -f); echo once >> /root/boots\n")
+        script(box, project, address, "#!/bin/sh\necho I am $(hostname -f); echo once >> /var/boots\n")
     return box.boot(node(OUTER)), box.boot(node(INNER))
 
 
@@ -258,7 +258,7 @@ class TestMachine:
         box.console(machines[0], "ended with")
         box.do(box.machines.restart(machines[0]))
         deadline = time.monotonic() + 30
-        while box.run(machines[0], "cat", "/root/boots").stdout != "once\nonce\n":
+        while box.run(machines[0], "cat", "/var/boots").stdout != "once\nonce\n":
             assert time.monotonic() < deadline
         check_reached(box, machines[0], EVERYTHING)
 
@@ -398,7 +398,7 @@ class TestLeftovers:
             "from tests.sandbox.machines.declare import node, outer\n"
             "box = Box(Path(sys.argv[1]), Path(sys.argv[2]))\n"
             "box.do(box.machines.start()); box.declare(outer('dmz-outer')); box.boot(node('dmz-outer'))\n"
-            "box.run('projects/dmz-outer/locations/us-central1-a/nodes/machine', 'touch', '/root/kept')\n"
+            "box.run('projects/dmz-outer/locations/us-central1-a/nodes/machine', 'touch', '/var/kept')\n"
             "print('up', flush=True)\n"
         )
         command = [sys.executable, "-c", program, str(tmp_path), str(cache)]
@@ -411,7 +411,7 @@ class TestLeftovers:
             again.do(again.machines.start())
             name = "projects/dmz-outer/locations/us-central1-a/nodes/machine"
             assert again.machines.running(name), "a declared machine is booted with the daemon"
-            assert again.run(name, "ls", "/root").stdout == "kept\n"
+            assert again.run(name, "ls", "/var/kept").returncode == 0
             check_reached(again, name, EVERYTHING)
         finally:
             again.close()
