@@ -93,9 +93,11 @@ def run(estate: Estate, options: Options, steps: Steps) -> Ran:
         preview = estate.inner.preview(step.say)
         step.outcome = str(preview)
     before = _last_sync(estate)
-    with steps.step("inner", "Inner stack: sealed network, sync, machine") as step:
-        inner = estate.inner.up(step.say)
-        step.outcome = str(inner)
+    inner = preview
+    if preview.any:
+        with steps.step("inner", "Inner stack: sealed network, sync, machine") as step:
+            inner = estate.inner.up(step.say)
+            step.outcome = str(inner)
     outputs = estate.inner_outputs()
     copied = _counters(outputs, estate, before, len(screened.release.entries))
     with steps.step("verify", "Verification: released = outer = inner = installed") as step:

@@ -48,17 +48,25 @@ class World:
     folder: Path
     daemon: Daemon
     upstream: Upstream
+    _settled: Ran | None = None
 
     @property
     def estate(self) -> Estate:
         """The two stacks; read anew each time, as a new call of the command line does."""
         return Estate(self.folder)
 
-    def want(self, *python: str, check: str = "true", files: Sequence[tuple[str, str, str]] = ()) -> None:
+    def want(
+        self,
+        *python: str,
+        apt: Sequence[str] = ("jq",),
+        check: str = "true",
+        files: Sequence[tuple[str, str, str]] = (),
+    ) -> None:
         """Write the workload."""
+        self._settled = None
         text = (
             'name = "tiny"\nsummary = "Two small distributions and jq"\nbase-image = "sandbox-debian-12"\n'
-            f'apt = ["jq"]\npython = {json.dumps(list(python))}\ncheck = {json.dumps(check)}\n'
+            f"apt = {json.dumps(list(apt))}\npython = {json.dumps(list(python))}\ncheck = {json.dumps(check)}\n"
         )
         for name, address, sha256 in files:
             text += f'[[file]]\nname = "{name}"\naddress = "{address}"\nsha256 = "{sha256}"\n'
@@ -74,8 +82,14 @@ class World:
 
     def settle(self) -> Ran:
         """The state that each test begins from: the base workload, released and installed."""
-        self.want(*BASE)
-        return self.run()
+        if self._settled is None:
+            self.want(*BASE)
+            self._settled = self.run()
+        return self._settled
+
+    def touch(self) -> None:
+        """Say that this test leaves another state behind: the next one settles anew."""
+        self._settled = None
 
     def inside(self) -> dict[str, str]:
         """File name to SHA-256 of everything that the inner repositories hold."""
