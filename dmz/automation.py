@@ -8,19 +8,29 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from pulumi import automation
 
 from dmz.errors import DmzError, InputError
+from dmz.promotion.wording import printable
 
 Say = Callable[[str], None]
 
-_ERROR: Final = re.compile(r"^\s*(?:error|pulumi:.*error):\s*(.+)$", re.IGNORECASE)
+_ERROR: Final = re.compile(r"^\s*(?:stderr:\s*)?(?:error|pulumi:.*\berror):\s*(.+)$", re.IGNORECASE)
+_NEXT: Final = re.compile(r"^\s*(?:$|(?:error|warning|stderr):)")
+"""What a message that goes on over several lines ends before."""
+_VERDICT: Final = re.compile(r"(?:update|preview|refresh|destroy) failed")
+"""That it failed, which is no reason."""
+_BRIDGE: Final = re.compile(r"^sdk-v2/\S+ sdk\.helper_schema: |: provider=\S+$")
+"""What bridged providers put around their messages."""
+_LINE: Final = 800
+"""Characters that a reason may have."""
 _CHANGES: Final = ("create", "update", "replace", "delete", "create-replacement", "delete-replaced")
 
 
@@ -38,10 +48,24 @@ def engine() -> Literal["cli", "embedded"]:
 
 def reason(output: str) -> str:
     """The one line of an engine's output that says what went wrong."""
-    found = [match.group(1) for line in output.splitlines() if (match := _ERROR.match(line))]
-    told = [line for line in found if "update failed" not in line and "preview failed" not in line]
-    last = [line for line in output.splitlines() if line.strip()][-1:]
-    return (told or found or last or ["the engine gave no reason"])[0].strip()
+    lines = output.rpartition("Diagnostics:\n")[2].splitlines()
+    found = [
+        _one_line(match.group(1), list(takewhile(lambda line: not _NEXT.match(line), lines[at + 1 :])))
+        for at, line in enumerate(lines)
+        if (match := _ERROR.match(line))
+    ]
+    told = [line for line in found if not _VERDICT.match(line)]
+    last = [line.strip() for line in lines if line.strip()][-1:]
+    return (told or found or last or ["the engine gave no reason"])[0]
+
+
+def _one_line(first: str, more: Sequence[str]) -> str:
+    """A message of several lines as one: of a traceback its last line, and nothing that is said twice."""
+    more = [line.strip() for line in more]
+    if "Traceback (most recent call last):" in more:
+        more = more[-1:]
+    words = [_BRIDGE.sub("", first.strip()), *(line for line in more if not line.startswith("* "))]
+    return printable(" ".join(words), _LINE)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import asyncio
 import fcntl
 import json
 import os
-import secrets
 import shlex
 import signal
 import subprocess
@@ -30,6 +29,9 @@ DEFAULT_ROOT: Final = Path(".sandbox")
 START_SECONDS: Final = 300
 """How long a start may take; most of it is waiting for machines that run again."""
 STOP_SECONDS: Final = 60
+PASSPHRASE: Final = "sandbox"  # noqa: S105 (it keeps nothing secret)
+"""Of the stacks' secrets, none of which matter. Every sandbox has the same: the Pulumi CLI leaves its salt in
+`Pulumi.<stack>.yaml`, and the next sandbox has to work with that salt."""
 
 _SHIMS: Final = {"pulumi": "sandbox.engine", "pulumi-resource-gcp": "sandbox.provider"}
 """The programs that the sandbox puts on PATH, and the modules that they are."""
@@ -148,7 +150,7 @@ class Daemon:
         (self.root / "state").mkdir(exist_ok=True)
         passphrase = self.root / "passphrase"
         if not passphrase.exists():
-            write_secret(passphrase, secrets.token_urlsafe(32))
+            write_secret(passphrase, PASSPHRASE)
         folder = self.root / "bin"
         folder.mkdir(exist_ok=True)
         for name, module in _SHIMS.items():

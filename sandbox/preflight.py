@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from sandbox import aptsources
+from sandbox.aptsources import AptSourcesError
 from sandbox.errors import SandboxError
-from sandbox.machines.aptsources import NoMirrorError, debian_mirror
 
 TOOLS: Final[Mapping[str, str]] = {
     "bwrap": "bubblewrap",
@@ -66,14 +67,9 @@ def _tools() -> list[Problem]:
 
 def _mirror() -> list[Problem]:
     try:
-        debian_mirror()
-    except NoMirrorError:
-        return [
-            Problem(
-                "apt on this host has no Debian mirror",
-                "add one to /etc/apt/sources.list.d, or name one in DMZ_SANDBOX_MIRROR",
-            )
-        ]
+        aptsources.archive("debian", "debian")
+    except AptSourcesError as error:
+        return [Problem(error.what, error.remedy)]
     return []
 
 

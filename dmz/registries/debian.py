@@ -211,7 +211,8 @@ class _Release:
                 key, _, value = line.partition(":")
                 fields[key] = value.strip()
         return cls(
-            tuple(fields.get("Components", "").split()),
+            # Debian's security suite says `updates/main` of what lies in `main/`; apt reads it so as well.
+            tuple(name.rpartition("/")[2] for name in fields.get("Components", "").split()),
             tuple(fields.get("Architectures", "").split()),
             digests,
         )

@@ -37,22 +37,22 @@ class Service:
     """Its name on the internet; for the log."""
     hosts: str
     """Pattern of all its names."""
-    version: str = ""
-    """Of its API; empty for a data plane alone."""
+    versions: tuple[str, ...] = ()
+    """Of its API, the one that clients take first; empty for a data plane alone."""
     basic: bool = False
     """Whether the token may come by Basic authentication."""
 
 
-def _api(name: str, version: str) -> Service:
+def _api(name: str, *versions: str) -> Service:
     host = f"{name}.googleapis.com"
-    return Service(name, host, re.escape(host), version)
+    return Service(name, host, re.escape(host), versions)
 
 
 SERVICES: Final = (
     _api("artifactregistry", "v1"),
     _api("cloudresourcemanager", "v1"),
     _api("compute", "beta"),
-    _api("dns", "v1beta2"),
+    _api("dns", "v1beta2", "v1"),  # the provider asks for zones in the one and for record sets in the other
     _api("iam", "v1"),
     _api("iamcredentials", "v1"),
     _api("serviceusage", "v1"),
@@ -82,11 +82,15 @@ def applications(cloud: Cloud) -> Iterator[tuple[Service, re.Pattern[str], web.A
     for module in (artifactregistry, compute, dns, iam, iamcredentials, resourcemanager, serviceusage, tpu):
         overrides |= module.OVERRIDES
     for service in SERVICES:
-        if service.version:
-            control = Control(cloud, load(service.name, service.version), KINDS, overrides)
+        for version in reversed(service.versions):
+            control = Control(cloud, load(service.name, version), KINDS, overrides)
             app = web.Application()
             app.router.add_route("*", "/{path:.*}", control.handle)
-            yield service, _BUCKETS if service.name == "storage" else _ANY, app
+            if version != service.versions[0]:
+                rule = re.compile(rf"/{service.name}/{version}/")
+            else:
+                rule = _BUCKETS if service.name == "storage" else _ANY
+            yield service, rule, app
         if service.name == "storage":
             yield service, _ANY, storage.application(cloud)
         if service.name == "python":

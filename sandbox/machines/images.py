@@ -15,8 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from sandbox import aptsources
+from sandbox.aptsources import Archive, AptSourcesError
 from sandbox.cloud.errors import failed_precondition, invalid
-from sandbox.machines.aptsources import Mirror, NoMirrorError, debian_mirror
 
 Progress = Callable[[str], None]
 """Takes one line about what is going on."""
@@ -86,8 +87,10 @@ class Images:
 
     async def _make(self, runtime: str, path: Path) -> None:
         try:
-            mirror = debian_mirror()
-        except NoMirrorError as error:
+            archive = await asyncio.to_thread(
+                aptsources.archive, "debian", "debian", recipe(runtime).release
+            )
+        except AptSourcesError as error:
             raise failed_precondition(str(error)) from None
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / "lock").open("w") as lock:
@@ -99,16 +102,16 @@ class Images:
             for torn in self._folder.glob(".making-*"):
                 shutil.rmtree(torn)
             self._progress(f"{runtime}: making the base image, once")
-            with _keyring(mirror) as keyring:
+            with _keyring(archive) as keyring:
                 work = Path(tempfile.mkdtemp(prefix=".making-", dir=self._folder))
                 try:
-                    await self._bootstrap(runtime, mirror, keyring, work / "root", lock.fileno())
+                    await self._bootstrap(runtime, archive.uri, keyring, work / "root", lock.fileno())
                     (work / "root").rename(path)
                 finally:
                     shutil.rmtree(work, ignore_errors=True)
             self._progress(f"{runtime}: base image ready")
 
-    async def _bootstrap(self, runtime: str, mirror: Mirror, keyring: str, target: Path, lock: int) -> None:
+    async def _bootstrap(self, runtime: str, mirror: str, keyring: str, target: Path, lock: int) -> None:
         made = recipe(runtime)
         process = await asyncio.create_subprocess_exec(
             # Its mounts and processes end with it, whichever way it ends.
@@ -131,7 +134,7 @@ class Images:
             f"--customize-hook={_FORGET}",
             made.release,
             str(target),
-            f"deb [signed-by={keyring}] {mirror.uri} {made.release} main",
+            f"deb [signed-by={keyring}] {mirror} {made.release} main",
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -165,18 +168,10 @@ def _try_lock(handle: int) -> bool:
 
 
 @contextmanager
-def _keyring(mirror: Mirror) -> Iterator[str]:
-    """The keyring as a file."""
-    if not mirror.keyring.startswith("-----BEGIN PGP"):
-        if not Path(mirror.keyring).is_file():
-            raise failed_precondition(f"{mirror.keyring} is missing: apt-get install debian-archive-keyring")
-        yield mirror.keyring
-        return
-    handle, name = tempfile.mkstemp(suffix=".asc")
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(mirror.keyring)
-        Path(name).chmod(0o644)
-        yield name
-    finally:
-        Path(name).unlink()
+def _keyring(archive: Archive) -> Iterator[str]:
+    """The archive's keys as a file that every user can read: apt checks signatures as a user of its own."""
+    with tempfile.NamedTemporaryFile(prefix="dmz-keyring-", suffix=".gpg") as file:
+        file.write(archive.keyring)
+        file.flush()
+        Path(file.name).chmod(0o644)
+        yield file.name

@@ -31,6 +31,9 @@ VERSION: Final = "10.2.0"
 """The release of pulumi-gcp that this provider stands in for."""
 SETTINGS: Final = ("project", "region", "zone")
 """What can be configured; endpoints and the token come from the environment."""
+WITHOUT_EFFECT: Final = ("version", "pluginDownloadURL", "disableGlobalProjectWarning")
+"""What may be configured and changes nothing here: the engine's own settings, and the switch for a warning
+that only the real provider gives (that no project is configured)."""
 SUFFIX: Final = 7
 """Length of the suffix of names that are made, in hexadecimal digits."""
 
@@ -147,7 +150,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 property=name, reason=f"setting 'gcp:{name}' is not supported by the sandbox's provider"
             )
             for name in given
-            if name not in SETTINGS and name not in ("version", "pluginDownloadURL")
+            if name not in SETTINGS and name not in WITHOUT_EFFECT
         ]
         return provider_pb2.CheckResponse(inputs=encode(given, secrets), failures=failures)
 

@@ -16,9 +16,11 @@ import pytest
 from dmz.console import Steps
 from dmz.promotion.advisories import Severity
 from dmz.registries.google import Google, connect
+from dmz.workflow.discover import discover
 from dmz.workflow.estate import Estate
 from dmz.workflow.holdings import held_inside
 from dmz.workflow.run import Options, Ran, run
+from dmz.workflow.screen import Screened, screen
 from sandbox.daemon import Daemon
 from tests.flow.upstream import Upstream
 
@@ -49,6 +51,7 @@ class World:
     daemon: Daemon
     upstream: Upstream
     _settled: Ran | None = None
+    _begun: bool = False
 
     @property
     def estate(self) -> Estate:
@@ -66,7 +69,8 @@ class World:
         self._settled = None
         text = (
             'name = "tiny"\nsummary = "Two small distributions and jq"\nbase-image = "sandbox-debian-12"\n'
-            f"apt = {json.dumps(list(apt))}\npython = {json.dumps(list(python))}\ncheck = {json.dumps(check)}\n"
+            f"apt = {json.dumps(list(apt))}\npython = {json.dumps(list(python))}\n"
+            f"check = {json.dumps(check)}\n"
         )
         for name, address, sha256 in files:
             text += f'[[file]]\nname = "{name}"\naddress = "{address}"\nsha256 = "{sha256}"\n'
@@ -85,7 +89,22 @@ class World:
         if self._settled is None:
             self.want(*BASE)
             self._settled = self.run()
+            self._begun = True
         return self._settled
+
+    def begin(self) -> None:
+        """Both stacks are up and some release is installed; which one is no matter."""
+        if not self._begun:
+            self.settle()
+
+    def screen(self) -> Screened:
+        """Discovery and screening alone: nothing reaches inner."""
+        estate = self.estate
+        estate.outer.up(lambda line: None)
+        inventory = asyncio.run(discover(estate, lambda line: None, within=300))
+        return asyncio.run(
+            screen(estate, inventory, self.folder / "advisories", Severity.MEDIUM, lambda line: None)
+        )
 
     def touch(self) -> None:
         """Say that this test leaves another state behind: the next one settles anew."""

@@ -15,12 +15,10 @@ import pytest
 from dmz.artifact import Artifact, Kind
 from dmz.errors import DmzError
 from dmz.promotion import release as releases
-from dmz.promotion.advisories import Severity
 from dmz.promotion.probes import Verdict
 from dmz.registries.google import connect
 from dmz.registries.python import PythonRegistry
-from dmz.workflow.discover import discover
-from dmz.workflow.screen import ScreeningRefusedError, screen
+from dmz.workflow.screen import ScreeningRefusedError
 from dmz.workflow.verify import verify
 from tests.flow.conftest import BASE, World
 from tests.flow.upstream import wheel
@@ -64,72 +62,71 @@ def test_a_second_run_changes_nothing(world: World) -> None:
     assert {path.name: path.read_bytes() for path in (world.folder / "releases").iterdir()} == before
 
 
-def test_a_package_is_added_and_then_removed(world: World) -> None:
+def test_one_of_each_kind_is_added_and_then_removed(world: World) -> None:
     world.settle()
-    world.want(
-        *BASE,
-        "delta<2",
-        apt=("jq", "zstd"),
-        check="python -c 'import delta; assert delta.version == \"1.0\"'",
+    corpus = b"to be or not to be"
+    # The stand-in for the internet serves what is in this folder, to the outer machine alone.
+    served = world.daemon.root / "internet/files.example.com/corpus.txt"
+    served.parent.mkdir(parents=True, exist_ok=True)
+    served.write_bytes(corpus)
+    file = ("corpus.txt", "https://files.example.com/corpus.txt", hashlib.sha256(corpus).hexdigest())
+    check = (
+        "python -c 'import delta; assert delta.version == \"1.0\"' && command -v zstd && grep be corpus.txt"
     )
+    world.want(*BASE, "delta<2", apt=("jq", "zstd"), files=[file], check=check)
     added = world.run()
     assert added.holds
-    assert added.summary.sync.copied >= 2
-    assert any(name.startswith("zstd_") for name in world.inside())
     assert re.search(r"\+ +pypi/delta *: \"1\.0 delta-1\.0", added.preview.text)
-    assert "delta-1.0-py3-none-any.whl" in world.inside()
+    inside = world.inside()
+    assert {"delta-1.0-py3-none-any.whl", "corpus.txt"} <= inside.keys()
+    assert any(name.startswith("zstd_") for name in inside)
 
-    world.want(*BASE, check="! python -c 'import delta' && ! command -v zstd")
+    world.want(*BASE, check="! python -c 'import delta' && ! command -v zstd && ! test -e corpus.txt")
     removed = world.run()
     assert removed.holds, "the living machine still has what the release no longer has"
     assert removed.summary.sync.withdrawn == added.summary.sync.copied
-    assert not any(name.startswith(("zstd_", "delta-")) for name in world.inside())
+    assert not any(name.startswith(("zstd_", "delta-", "corpus")) for name in world.inside())
 
 
 def test_a_refused_version_is_replaced_by_one_that_passes(world: World) -> None:
-    world.settle()
+    world.begin()
     world.want(*BASE, "delta")
-    ran = world.run()
-    assert {refusal.purl for refusal in ran.summary.refused} == {"pkg:pypi/delta@2.1"}
-    assert {refusal.remedy for refusal in ran.summary.refused} == {"1.0"}
-    assert "delta-1.0-py3-none-any.whl" in world.inside()
+    screened = world.screen()
+    assert {refusal.purl for refusal in screened.refused} == {"pkg:pypi/delta@2.1"}
+    assert {refusal.remedy for refusal in screened.refused} == {"1.0"}
+    released = {artifact.filename for artifact in screened.release.artifacts}
+    assert "delta-1.0-py3-none-any.whl" in released
+    assert not any(name.startswith("delta-2") for name in released)
 
 
 def test_a_cap_that_leaves_no_way_out_writes_no_release(world: World) -> None:
-    world.settle()
+    world.begin()
     before = (world.folder / "releases/release.tiny.sha256").read_bytes()
     world.want(*BASE, "delta>=2,<3")
     with pytest.raises(ScreeningRefusedError, match=r"delta 2\.1.*TEST-2026-1.*1\.0") as refused:
-        world.run()
+        world.screen()
     assert len(str(refused.value).splitlines()) == 1
     assert (world.folder / "releases/release.tiny.sha256").read_bytes() == before
-    assert not any(name.startswith("delta-2") for name in world.inside())
 
 
 def test_bytes_that_change_in_outer_after_the_release_are_refused(world: World) -> None:
-    world.settle()
+    world.begin()
     world.upstream.add("epsilon", "1.0")
     world.want(*BASE, "epsilon")
     inside = world.inside()
-    estate = world.estate
-    estate.outer.up(lambda line: None)
-    inventory = asyncio.run(discover(estate, lambda line: None, within=300))
-    screened = asyncio.run(
-        screen(estate, inventory, world.folder / "advisories", Severity.MEDIUM, lambda line: None)
-    )
-    approved = next(each for each in screened.release.artifacts if each.name == "epsilon")
+    approved = next(each for each in world.screen().release.artifacts if each.name == "epsilon")
     kept = _kept(world, approved.sha256)
     original = kept.read_bytes()
     try:
         kept.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
         with pytest.raises(DmzError, match=r"epsilon-1\.0-py3-none-any\.whl") as refused:
-            estate.inner.up(lambda line: None)
+            world.estate.inner.up(lambda line: None)
         assert approved.sha256 in str(refused.value)
         assert "Traceback" not in str(refused.value)
-        assert world.inside() == inside
+        assert "epsilon-1.0-py3-none-any.whl" not in world.inside()
+        assert inside.items() <= world.inside().items(), "something was withdrawn after a failed copy"
     finally:
         kept.write_bytes(original)
-    assert world.run().holds
 
 
 def _kept(world: World, sha256: str) -> Path:
@@ -149,13 +146,13 @@ def _sha256(path: Path) -> str:
 
 
 def test_bytes_that_change_upstream_before_the_first_fetch_are_refused(world: World) -> None:
-    world.settle()
+    world.begin()
     filename = world.upstream.add("zeta", "1.0")
     world.upstream.tamper("zeta", filename)
     world.want(*BASE, "zeta")
     inside = world.inside()
     with pytest.raises(DmzError, match="could not install"):
-        world.run()
+        world.screen()
     assert world.inside() == inside
 
 
@@ -181,7 +178,7 @@ def test_a_package_put_inside_behind_our_back_is_shown_and_withdrawn(world: Worl
 
 
 def test_no_request_was_answered_without_a_token_and_none_is_written_down(world: World) -> None:
-    world.settle()
+    world.begin()
     requests = world.requests()
     assert requests
     tokens = {world.daemon.environment()["GOOGLE_OAUTH_ACCESS_TOKEN"]}
@@ -193,7 +190,7 @@ def test_no_request_was_answered_without_a_token_and_none_is_written_down(world:
 
 
 def test_state_holds_no_token(world: World) -> None:
-    world.settle()
+    world.begin()
     token = world.daemon.environment()["GOOGLE_OAUTH_ACCESS_TOKEN"]
     for path in (world.daemon.root / "state").rglob("*"):
         if path.is_file():
@@ -201,7 +198,7 @@ def test_state_holds_no_token(world: World) -> None:
 
 
 def test_a_missing_lock_is_an_error_once_there_was_a_release(world: World) -> None:
-    world.settle()
+    world.begin()
     folder = world.folder / "releases"
     hidden = folder.rename(world.folder / "hidden")
     try:
@@ -213,7 +210,7 @@ def test_a_missing_lock_is_an_error_once_there_was_a_release(world: World) -> No
 
 
 def test_a_lock_that_was_edited_by_hand_is_refused(world: World) -> None:
-    world.settle()
+    world.begin()
     path = world.folder / "releases/apt.tiny.lock"
     original = path.read_bytes()
     try:

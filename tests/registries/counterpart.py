@@ -68,6 +68,8 @@ class Counterpart:
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     """Method, path, identity."""
     page_size: int = 2
+    index_components: str = "main"
+    """What `InRelease` says of the component `main`."""
     index_delay: dict[str, int] = field(default_factory=dict)
     """How many more times the index of an apt repository is read before it shows the last upload."""
     may_impersonate: bool = True
@@ -293,7 +295,8 @@ class Counterpart:
                 f" {hashlib.sha256(data).hexdigest()} {len(data)} {name}\n" for name, data in forms.items()
             )
             text = (
-                "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\nComponents: main\nArchitectures: amd64\n"
+                "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n"
+                f"Components: {self.index_components}\nArchitectures: amd64\n"
                 f"SHA256:\n{digests}-----BEGIN PGP SIGNATURE-----\n\nx\n-----END PGP SIGNATURE-----\n"
             )
             return web.Response(text=text)

@@ -47,6 +47,11 @@ class TestList:
         )
         assert found == [stored(expected), stored(WANTED)]
 
+    def test_a_component_with_a_prefix(self, inner: Counterpart) -> None:
+        inner.index_components = "updates/main"  # as Debian's security suite has it
+        inner.keep("inner/apt", WANTED.filename, DATA)
+        assert as_sync(lambda google: read(registry(google), WANTED)) == DATA
+
     def test_what_the_index_does_not_show_yet(self, inner: Counterpart) -> None:
         inner.keep("inner/apt", "hello_2.10-3_amd64.deb", DATA)
         inner.index_delay["inner/apt"] = 99

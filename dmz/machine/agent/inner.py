@@ -26,7 +26,7 @@ _VENV = Path("/opt/dmz/venv")
 _FILES = Path("/opt/dmz/files")
 _DEBS = Path("/opt/dmz/debs")
 _WHEELS = Path("/opt/dmz/wheels")
-_POLL = 5
+_POLL = 2
 """Seconds between two looks at the release."""
 _TRIES = 3
 """How often a failing installation is tried before it is reported: an index may lag behind the sync."""

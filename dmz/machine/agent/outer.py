@@ -20,7 +20,7 @@ from .log import now, say, stamp
 
 _STATE = Path("/opt/dmz/outer.json")
 _VENV = Path("/opt/dmz/venv")
-_POLL = 5
+_POLL = 2
 """Seconds between two looks at the settings."""
 _AGAIN = 60
 """Seconds after which a failed discovery is tried again: a mirror may have had a bad moment."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from sandbox.cloud.artifact_registry.apt_sources import SuiteUpstream, locate
+from sandbox.cloud.artifact_registry.apt_upstream import SuiteUpstream, locate
 from sandbox.cloud.artifact_registry.artifacts import Artifacts
 from sandbox.cloud.artifact_registry.catalog import Entry
 from sandbox.cloud.artifact_registry.options import Options
@@ -147,16 +147,11 @@ class AptRemote:
             return entry
         suite = await self.suite(repository)
         filename, stanza = await self._stanza(suite, rest)
-        url = f"{suite.upstream.root}/{quote(filename, safe='/+~:')}"
+        url = f"{suite.upstream.archive.uri}/{quote(filename, safe='/+~:')}"
         digests = await self._artifacts.upstream.file(url, stanza["SHA256"], int(stanza["Size"]))
         details = {"architecture": stanza["Architecture"]}
         fresh = Entry(file_id, stanza["Package"], stanza["Version"], digests, details, fetched=timestamp())
-        kept = catalog.get(repository, file_id)
-        if kept is not None:  # by another request meanwhile, or the cache folder was emptied
-            if kept.digests == digests:
-                return kept
-            catalog.remove(repository, [kept])
-        return catalog.add(repository, fresh)
+        return catalog.keep(repository, fresh)
 
     async def _locate(self, repository: Repository) -> SuiteUpstream:
         key = json.dumps(repository.remote_config, sort_keys=True)
@@ -188,7 +183,7 @@ class AptRemote:
             suite = replace(known, checked=time.time())
         else:
             body = page.body or b""
-            text = await asyncio.to_thread(verify, body, upstream.keys, f"suite {upstream.suite}")
+            text = await asyncio.to_thread(verify, body, upstream.archive.keyring, f"suite {upstream.suite}")
             names = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}
             validators = {names[name]: page.headers[name] for name in names if name in page.headers}
             suite = Suite(upstream, body, Release.parse(text), validators, time.time())
@@ -201,7 +196,7 @@ class AptRemote:
         try:
             state = json.loads((folder / "state.json").read_bytes())
             body = (folder / "InRelease").read_bytes()
-            text = await asyncio.to_thread(verify, body, upstream.keys, f"suite {upstream.suite}")
+            text = await asyncio.to_thread(verify, body, upstream.archive.keyring, f"suite {upstream.suite}")
         except (OSError, ValueError, UpstreamError):
             return None
         if state["sha256"] != hashlib.sha256(body).hexdigest():

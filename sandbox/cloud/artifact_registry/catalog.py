@@ -109,6 +109,15 @@ class Catalog:
         self._revisions[repository.name] += 1
         return entry
 
+    def keep(self, repository: Repository, fetched: Entry) -> Entry:
+        """Add what a remote fetched, unless another request did meanwhile; it takes the place of other bytes."""
+        kept = self.get(repository, fetched.id)
+        if kept is not None:  # other bytes: the cache folder was emptied, and upstream has changed
+            if kept.digests == fetched.digests:
+                return kept
+            self.remove(repository, [kept])
+        return self.add(repository, fetched)
+
     def remove(self, repository: Repository, entries: Iterable[Entry]) -> None:
         """Take files away, all or none."""
         gone = list(entries)

@@ -15,9 +15,6 @@ class Options:
     yanked: bool = True
     """Repeat upstream's yanks (PEP 592) in a remote's index. Not confirmed either, but without it a remote
     would offer what upstream took back."""
-    remotes_under_projects: bool = True
-    """Offer remote apt repositories under `/projects/` as well, re-signed like standard ones. Public
-    configurations use `/remote/` for them, where upstream's own signed suite is passed on unchanged."""
     python_index_seconds: int = 3600
     """How long a remote keeps an index page of the Python upstream before it asks again."""
     apt_index_seconds: int = 120

@@ -9,8 +9,6 @@ import time
 from typing import Final
 from urllib.parse import quote
 
-from packaging.utils import canonicalize_name
-
 from sandbox.cloud.artifact_registry.artifacts import Artifacts
 from sandbox.cloud.artifact_registry.catalog import Entry
 from sandbox.cloud.artifact_registry.options import Options
@@ -18,7 +16,7 @@ from sandbox.cloud.artifact_registry.pip_settings import PipSettings, pip_settin
 from sandbox.cloud.artifact_registry.repository import Repository
 from sandbox.cloud.artifact_registry.simple_index import JSON_TYPE, Link, parse_filename, parse_page
 from sandbox.cloud.artifact_registry.upstream import UpstreamError
-from sandbox.cloud.errors import failed_precondition, not_found, unimplemented
+from sandbox.cloud.errors import failed_precondition, not_found
 from sandbox.cloud.storage.objects import timestamp
 
 _ACCEPT: Final = f"{JSON_TYPE}, text/html;q=0.5"
@@ -69,12 +67,7 @@ class PythonRemote:
         digests = await self._artifacts.upstream.file(link.url, link.sha256, link.size, settings.certificates)
         details = {"requires_python": link.requires_python} if link.requires_python else {}
         fresh = Entry(file_id, owner, str(version), digests, details, fetched=timestamp())
-        kept = catalog.get(repository, file_id)
-        if kept is not None:  # by another request meanwhile, or the cache folder was emptied
-            if kept.digests == digests:
-                return kept
-            catalog.remove(repository, [kept])
-        return catalog.add(repository, fresh)
+        return catalog.keep(repository, fresh)
 
     async def _links(self, settings: PipSettings, name: str) -> list[Link]:
         address = hashlib.sha256(settings.index.encode()).hexdigest()[:16]
@@ -106,11 +99,8 @@ class PythonRemote:
         return links
 
     async def _settings(self, repository: Repository) -> PipSettings:
-        config = repository.remote_config
-        declared = config.get("pythonRepository") or {}
-        custom = (declared.get("customRepository") or config.get("commonRepository") or {}).get("uri")
-        if config.get("upstreamCredentials"):
-            raise unimplemented("upstreamCredentials of a remote repository are not offered by the sandbox")
+        declared = repository.upstream("pythonRepository")
+        custom = (declared.get("customRepository") or {}).get("uri")
         if custom:
             base = str(custom).rstrip("/")
             return PipSettings(base if base.endswith("/simple") else f"{base}/simple", None)
@@ -121,8 +111,3 @@ class PythonRemote:
         if self._pip is None:
             self._pip = await pip_settings()
         return self._pip
-
-
-def canonical(name: str) -> str:
-    """The name under which a project is kept (PEP 503)."""
-    return canonicalize_name(name)

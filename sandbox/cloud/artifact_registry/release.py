@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,23 +66,24 @@ def date(when: datetime | None = None) -> str:
     return (when or datetime.now(UTC)).strftime("%a, %d %b %Y %H:%M:%S UTC")
 
 
-def verify(inrelease: bytes, keys: Sequence[bytes], what: str) -> str:
+def verify(inrelease: bytes, keyring: bytes, what: str) -> str:
     """The text of an `InRelease` that one of the keys signed; only what is under the signature is returned.
+
+    `keyring` is a binary one.
 
     Raises:
         UpstreamError: no key of these has signed it, or a signature is bad.
     """
     with tempfile.TemporaryDirectory(prefix="dmz-gpgv-") as name:
         folder = Path(name)
-        signed, text = folder / "InRelease", folder / "Release"
+        signed, text, keys = folder / "InRelease", folder / "Release", folder / "keys.gpg"
         signed.write_bytes(inrelease)
-        command = ["gpgv", "--homedir", name, "--status-fd", "1", "--output", str(text)]
-        for number, keyring in enumerate(keys):
-            path = folder / f"{number}.gpg"
-            path.write_bytes(keyring)
-            command += ["--keyring", str(path)]
+        keys.write_bytes(keyring)
+        command = ["gpgv", "--homedir", name, "--keyring", str(keys), "--status-fd", "1"]
         try:
-            done = subprocess.run([*command, str(signed)], capture_output=True, check=False)
+            done = subprocess.run(
+                [*command, "--output", str(text), str(signed)], capture_output=True, check=False
+            )
         except FileNotFoundError as error:
             raise UpstreamError("gpgv is missing: install the Debian package gpgv") from error
         words = [line.split()[1] for line in done.stdout.splitlines() if line.startswith(b"[GNUPG:] ")]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.cloud.context import Cloud
-from sandbox.cloud.errors import failed_precondition, invalid, not_found
+from sandbox.cloud.errors import failed_precondition, invalid, not_found, unimplemented
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,22 @@ class Repository:
         """Where a remote repository fetches from."""
         config: Mapping[str, Any] = self.resource.get("remoteRepositoryConfig") or {}
         return config
+
+    def upstream(self, kind: str) -> Mapping[str, Any]:
+        """The upstream of a remote: `publicRepository`, or the `uri` of `customRepository`.
+
+        `kind` is the format's field (`aptRepository`); `commonRepository`, the newer way to name a uri, is
+        given as `customRepository` as well.
+
+        Raises:
+            ApiError: it needs credentials, which the sandbox doesn't pass on.
+        """
+        config = self.remote_config
+        if config.get("upstreamCredentials"):
+            raise unimplemented("upstreamCredentials of a remote repository are not offered by the sandbox")
+        declared: Mapping[str, Any] = config.get(kind) or {}
+        common = config.get("commonRepository")
+        return {"customRepository": common, **declared} if common else declared
 
 
 def by_name(cloud: Cloud, name: str) -> Repository:

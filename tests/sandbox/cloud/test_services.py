@@ -161,6 +161,15 @@ class TestDns:
         box.call("DELETE", "dns", f"{ZONES}/apis")
         assert box.refused("GET", "dns", path)[0] == 404
 
+    def test_both_versions_serve_the_same_zones(self, box: Box) -> None:
+        self.zone(box)
+        stable = ZONES.replace("v1beta2", "v1")
+        record = {"name": "a.googleapis.com.", "type": "A", "ttl": 300, "rrdatas": ["199.36.153.4"]}
+        box.call("POST", "dns", f"{stable}/apis/rrsets", record)
+        one = "apis/rrsets/a.googleapis.com./A"
+        assert box.call("GET", "dns", f"{ZONES}/{one}") == box.call("GET", "dns", f"{stable}/{one}")
+        assert box.refused("GET", "dns", f"dns/v3/projects/inner/managedZones/{one}")[0] == 404
+
     def test_changes_are_made_as_a_whole(self, box: Box) -> None:
         self.zone(box)
         path = f"{ZONES}/apis/changes"

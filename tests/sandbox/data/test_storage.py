@@ -12,7 +12,7 @@ from typing import Any
 import google_crc32c
 import pytest
 from google.api_core.exceptions import NotFound, PreconditionFailed
-from google.cloud import storage
+from google.cloud import storage  # type: ignore[attr-defined,unused-ignore]
 from google.oauth2.credentials import Credentials
 
 from tests.sandbox.data.harness import Running, cut_off, related

@@ -80,7 +80,14 @@ def test_functions_methods_and_components(engine: Engine) -> None:
 
 def test_settings(engine: Engine) -> None:
     request = provider_pb2.CheckRequest(
-        news=encode({"version": "10.2.0", "project": "p", "computeCustomEndpoint": "https://x/"})
+        news=encode(
+            {
+                "version": "10.2.0",
+                "project": "p",
+                "computeCustomEndpoint": "https://x/",
+                "disableGlobalProjectWarning": "true",
+            }
+        )
     )
     answer = engine.stub.CheckConfig(request)
     assert [failure.property for failure in answer.failures] == ["computeCustomEndpoint"]
