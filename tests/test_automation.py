@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dmz.automation import reason
+from dmz.automation import Changes, reason
 
 PROGRAM = """
  code: 1
@@ -98,3 +98,18 @@ NO_OPERATION = """
 )
 def test_the_reason_is_one_line(output: str, expected: str) -> None:
     assert reason(output) == expected
+
+
+@pytest.mark.parametrize(
+    ("counts", "any_", "text"),
+    [
+        ({"same": 60}, False, "nothing changed"),
+        ({}, False, "nothing changed"),
+        ({"same": 59, "update": 1}, True, "1 update"),
+        ({"create": 2, "delete": 1}, True, "2 create, 1 delete"),
+    ],
+)
+def test_changes_say_whether_anything_changed(counts: dict[str, int], any_: bool, text: str) -> None:
+    changes = Changes(counts, "")
+    assert changes.any is any_
+    assert str(changes) == text

@@ -84,8 +84,6 @@ def run(estate: Estate, options: Options, steps: Steps) -> Ran:
             f"{len(screened.release.entries)} artifacts admitted, {len(screened.refused)} findings refused; "
             + ("lock files written" if screened.changed else "lock files unchanged")
         )
-    for words in screened.explanations:
-        steps.print(f"      {words}", style="yellow")
     if estate.inner.resources():
         with steps.step("refresh", "Refresh: what do the inner repositories hold today?") as step:
             estate.inner.refresh(step.say)

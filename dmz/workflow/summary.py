@@ -20,33 +20,32 @@ def announce(ran: Ran, report: Path, steps: Steps) -> None:
         f"  It needs {found['apt']} Debian packages, {found['pypi']} Python distributions and "
         f"{found['files']} files beyond its base image."
     )
-    say(
-        f"  Screening refused {len(ran.summary.refused)} findings."
-        if summary.refused
-        else "  Nothing was refused."
-    )
+    refused = {refusal.purl for refusal in summary.refused}
+    say(f"  Screening refused {len(refused)} of the versions that an installer would have taken.")
     for words in ran.screened.explanations:
-        say(f"    {words}")
+        say(f"    {words}", style="yellow")
     sync = summary.sync
     say(
         f"  The sealed project's repositories hold exactly the release: {sync.copied} copied "
         f"({sync.bytes / 1e6:.0f} MB), {sync.kept} were there, {sync.withdrawn} withdrawn."
     )
     check = verified.report.check
-    last = check.output.strip().splitlines()[-1:] if check else []
+    said = check.output.strip().splitlines()[-1:] if check else []
+    if check and not check.exit:
+        outcome = f"ran the workload: {said[0] if said else 'its check passed'}"
+    else:
+        outcome = f"its check FAILED: {said[0] if said else 'it said nothing'}"
     say(
         f"  The sealed machine installed {inside['apt']} + {inside['pypi']} + {inside['files']} of them and "
-        + (
-            f"ran the workload: {last[0] if last else 'done'}"
-            if check and not check.exit
-            else "its check FAILED"
-        )
+        + outcome
     )
-    blocked = sum(each.verdict is Verdict.SEALED for each in ran.judgements)
-    say(f"  {blocked} of {len(ran.judgements)} ways out were tried and are closed.")
+    closed = sum(each.verdict is Verdict.SEALED for each in ran.judgements)
+    say(f"  {closed} of {len(ran.judgements)} ways out of its network were tried and are closed.")
     for each in ran.judgements:
         if each.verdict is not Verdict.SEALED:
             say(f"    {each.name} to {each.target}: {each.verdict}", style="red")
+    if not summary.network_sealed:
+        say("  NOT SEALED: a way out is open, or nothing shows that it is closed.", style="red")
     if verified.holds:
         say("  Verified: released = in outer = in inner = installed, by SHA-256.", style="green")
     else:
