@@ -6,16 +6,19 @@ BIN := $(VENV)/bin
 # A fresh machine may lack these; they are installed by name, from the mirror that apt is configured with.
 TOOLS := bwrap:bubblewrap mmdebstrap:mmdebstrap nft:nftables ip:iproute2 gpg:gnupg gpgv:gpgv
 
+# Most tests wait for processes that they started; a file stays on one worker, and so does its sandbox.
+PARALLEL := -n 3 --dist loadfile
+
 .PHONY: demo test test-all lint format setup tools requirements down clean
 
 demo: setup tools  ## the main job, end to end, on this machine
 	@$(BIN)/dmz run
 
 test: setup tools lint  ## what .ci/run calls
-	@$(BIN)/pytest -m "not slow"
+	@$(BIN)/pytest -m "not slow" $(PARALLEL)
 
 test-all: setup tools lint  ## also what takes longer
-	@$(BIN)/pytest
+	@$(BIN)/pytest $(PARALLEL)
 
 lint: setup  ## style and types
 	@$(BIN)/ruff check .
