@@ -104,12 +104,13 @@ def sources() -> list[Source]:
         AptSourcesError: apt can't be asked for its configuration.
     """
     settings = _settings()
-    trusted = [settings["trusted"], *_files(settings["trustedparts"], ".gpg", ".asc")]
+    keyrings = [settings["trusted"], *_files(settings["trustedparts"], ".gpg", ".asc")]
+    trusted = tuple(str(path) for path in keyrings if path.is_file() and path.stat().st_size)
     found: list[Source] = []
     for path in [settings["list"], *_files(settings["parts"], ".list", ".sources")]:
         if path.is_file():
             read = _stanzas if path.suffix == ".sources" else _lines
-            found += read(path.read_text(encoding="utf-8"), tuple(str(key) for key in trusted if _filled(key)))
+            found += read(path.read_text(encoding="utf-8"), trusted)
     return found
 
 
@@ -134,10 +135,6 @@ def _files(folder: Path, *suffixes: str) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if path.suffix in suffixes)
-
-
-def _filled(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size > 0
 
 
 def _stanzas(text: str, trusted: tuple[str, ...]) -> Iterator[Source]:

@@ -23,12 +23,12 @@ _SECRET: Final = re.compile(
 
 @dataclass
 class Data:
-    """What is kept of a body that isn't JSON."""
+    """What is kept of data that a request moved: an upload's file, or the range of a download."""
 
     size: int
-    """Bytes."""
-    sha256: str | None
-    """64 hexadecimal digits; None where the body was not hashed on its way."""
+    """Bytes; of an answer that broke off, those that were handed to the connection."""
+    sha256: str
+    """64 hexadecimal digits, of these bytes."""
 
 
 DATA: Final = web.RequestKey("data", Data)
@@ -71,7 +71,7 @@ class RequestLog:
         self._file.close()
 
 
-def note_data(request: web.BaseRequest, size: int, sha256: str | None) -> None:
+def note_data(request: web.BaseRequest, size: int, sha256: str) -> None:
     """For data planes: say how many bytes this request moved and their SHA-256, for the log."""
     request[DATA] = Data(size, sha256)
 

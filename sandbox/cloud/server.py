@@ -196,7 +196,7 @@ class GoogleFront:
                 path=request.raw_path.partition("?")[0],
                 query=dict(request.query),
                 body=body,
-                data=request.get(DATA) or _data(response),
+                data=request.get(DATA) or _data(request, response),
                 status=response.status,
             )
         )
@@ -259,11 +259,11 @@ def _token(request: web.Request, service: Service) -> str | None:
     return None
 
 
-def _data(response: web.StreamResponse) -> Data | None:
-    """What is known of an answer that is data and not JSON, where its handler did not say."""
-    if response.content_type == "application/json" or response.status >= HTTPStatus.BAD_REQUEST:
+def _data(request: web.BaseRequest, response: web.StreamResponse) -> Data | None:
+    """What is known of an answer that is data and not JSON; one that is streamed is noted by its handler."""
+    if request.method == hdrs.METH_HEAD or response.status >= HTTPStatus.BAD_REQUEST:
         return None
-    if isinstance(response, web.Response) and isinstance(response.body, bytes | bytearray):
-        return Data(len(response.body), hashlib.sha256(response.body).hexdigest()) if response.body else None
-    size = response.body_length or response.content_length or 0
-    return Data(size, None) if size else None
+    if response.content_type == "application/json":
+        return None
+    body = response.body if isinstance(response, web.Response) else None
+    return Data(len(body), hashlib.sha256(body).hexdigest()) if isinstance(body, bytes | bytearray) else None

@@ -6,7 +6,6 @@ import asyncio
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from sandbox import aptsources
-from sandbox.aptsources import Archive, AptSourcesError
+from sandbox.aptsources import AptSourcesError, Archive
 from sandbox.cloud.errors import failed_precondition, invalid
 
 Progress = Callable[[str], None]
@@ -87,9 +86,7 @@ class Images:
 
     async def _make(self, runtime: str, path: Path) -> None:
         try:
-            archive = await asyncio.to_thread(
-                aptsources.archive, "debian", "debian", recipe(runtime).release
-            )
+            archive = await asyncio.to_thread(aptsources.archive, "debian", "debian", recipe(runtime).release)
         except AptSourcesError as error:
             raise failed_precondition(str(error)) from None
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import preflight
+from sandbox import aptsources, preflight
 from sandbox.daemon import Daemon
 from sandbox.errors import SandboxError
-from sandbox.machines.aptsources import NoMirrorError
 
 
 def text() -> str:
@@ -34,18 +33,17 @@ def test_missing_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "missing programs bwrap, nft: apt-get install --yes bubblewrap nftables" in text()
 
 
-def test_no_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none() -> None:
-        raise NoMirrorError
-
-    monkeypatch.setattr(preflight, "debian_mirror", none)
-    assert "no Debian mirror: add one to /etc/apt/sources.list.d, or name one in DMZ_SANDBOX_MIRROR" in text()
+def test_no_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "apt.conf").write_text(f'Dir::Etc "{tmp_path}";\n')
+    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
+    monkeypatch.delenv("DMZ_SANDBOX_MIRROR", raising=False)
+    assert "add one to /etc/apt/sources.list.d, or name a mirror in DMZ_SANDBOX_MIRROR" in text()
 
 
 def test_namespaces_that_are_not_permitted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(preflight, "debian_mirror", lambda: None)
+    monkeypatch.setattr(aptsources, "archive", lambda *_: None)
     refused = subprocess.CompletedProcess([], 1, "", "unshare: unshare failed:\nOperation not permitted\n")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: refused)
     assert "not permitted here (unshare: unshare failed: Operation not permitted): give the machine" in text()

@@ -7,33 +7,32 @@ signature. See https://cloud.google.com/artifact-registry/docs/os-packages/debia
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
 from sandbox.cloud.artifact_registry.apt_index import AptIndex
 from sandbox.cloud.artifact_registry.apt_remote import AptRemote
-from sandbox.cloud.artifact_registry.artifacts import Artifacts
+from sandbox.cloud.artifact_registry.data_plane import DataPlane
 from sandbox.cloud.artifact_registry.options import DEFAULT, Options
-from sandbox.cloud.artifact_registry.plain import plain_errors
-from sandbox.cloud.artifact_registry.repository import Repository, by_host
+from sandbox.cloud.artifact_registry.repository import Repository
 from sandbox.cloud.artifact_registry.signing import Signer
 from sandbox.cloud.context import Cloud
-from sandbox.cloud.errors import failed_precondition, not_found
+from sandbox.cloud.errors import not_found
 from sandbox.cloud.storage.attached import attached
 from sandbox.cloud.storage.serving import send_file
 
 KEY_PATH: Final = "/doc/repo-signing-key.gpg"
 """The one path that needs no token."""
 
+_INDEX: Final = "application/octet-stream"
+_PACKAGE: Final = "application/vnd.debian.binary-package"
+
 
 def application_apt(cloud: Cloud, options: Options = DEFAULT) -> web.Application:
-    """The apt data plane of all locations; authentication is the server's in front."""
+    """The apt data plane of all locations."""
     host = _Host(cloud, options)
-    app = web.Application(middlewares=[plain_errors])
-    app.on_cleanup.append(host.close)
-    app.add_routes(
+    return host.application(
         [
             web.get(KEY_PATH, host.key),
             web.get("/projects/{project}/dists/{repository}/{path:.+}", host.index),
@@ -42,58 +41,35 @@ def application_apt(cloud: Cloud, options: Options = DEFAULT) -> web.Application
             web.get("/remote/{project}/{repository}/{path:.+}", host.upstream_pool),
         ]
     )
-    return app
 
 
-class _Host:
+class _Host(DataPlane):
+    FORMAT = "APT"
+
     def __init__(self, cloud: Cloud, options: Options) -> None:
-        self._cloud = cloud
-        self._options = options
-        self._artifacts = attached(cloud, Artifacts)
+        super().__init__(cloud, options)
         self._signer = attached(cloud, Signer)
         self._remote = AptRemote(self._artifacts, options)
-        self._index = AptIndex(self._artifacts, self._remote, self._signer)
-
-    async def close(self, app: web.Application) -> None:
-        del app
-        await self._artifacts.upstream.close()
-
-    def _repository(self, request: web.Request) -> Repository:
-        info = request.match_info
-        return by_host(self._cloud, request.host, info["project"], info["repository"], "APT")
-
-    def _own(self, request: web.Request) -> Repository:
-        repository = self._repository(request)
-        if repository.remote and not self._options.remotes_under_projects:
-            raise not_found(
-                f"Repository {repository.id} is a remote repository; its address is under /remote/"
-            )
-        return repository
+        self._index = AptIndex(self._artifacts, self._signer)
 
     async def key(self, request: web.Request) -> web.Response:
         del request
         return web.Response(body=await self._signer.public_key(), content_type="application/pgp-keys")
 
-    async def index(self, request: web.Request) -> web.StreamResponse:
-        repository, path = self._own(request), request.match_info["path"]
-        index = await self._index.index(repository)
-        signed = {
-            "InRelease": index.signed.inline,
-            "Release": index.signed.release,
-            "Release.gpg": index.signed.detached,
-        }
-        found = signed.get(path) or index.files.get(path)
-        if found is None:
+    async def index(self, request: web.Request) -> web.Response:
+        repository, path = self._of_mode(request, remote=False), request.match_info["path"]
+        suite = await self._index.suite(repository)
+        if path not in suite:
             raise not_found(f"Repository {repository.id} has no {path}")
-        if isinstance(found, Path):
-            return await send_file(request, found, {"Content-Type": "application/octet-stream"})
-        return web.Response(body=found, content_type="application/octet-stream")
+        return web.Response(body=suite[path], content_type=_INDEX)
 
     async def pool(self, request: web.Request) -> web.StreamResponse:
-        return await self._send(request, self._own(request), request.match_info["path"])
+        repository = self._of_mode(request, remote=False)
+        entry = self._held(repository, f"pool/{repository.id}/{request.match_info['path']}")
+        return await self._send(request, entry, _PACKAGE)
 
     async def upstream_index(self, request: web.Request) -> web.StreamResponse:
-        repository = self._only_remote(request)
+        repository = self._of_mode(request, remote=True)
         suite = await self._remote.suite(repository)
         name = suite.upstream.suite
         wanted = request.match_info["path"]
@@ -101,27 +77,21 @@ class _Host:
         if path == wanted:
             raise not_found(f"Repository {repository.id} has the suite {name} only")
         if path == "InRelease":
-            return web.Response(body=suite.inrelease, content_type="application/octet-stream")
-        place = await self._remote.index(suite, path)
-        return await send_file(request, place, {"Content-Type": "application/octet-stream"}, place.name)
+            return web.Response(body=suite.inrelease, content_type=_INDEX)
+        return await send_file(request, await self._remote.index(suite, path), {"Content-Type": _INDEX})
 
     async def upstream_pool(self, request: web.Request) -> web.StreamResponse:
-        path = request.match_info["path"].removeprefix("pool/")
-        return await self._send(request, self._only_remote(request), path)
+        repository = self._of_mode(request, remote=True)
+        return await self._send(
+            request, await self._remote.deb(repository, request.match_info["path"]), _PACKAGE
+        )
 
-    def _only_remote(self, request: web.Request) -> Repository:
+    def _of_mode(self, request: web.Request, *, remote: bool) -> Repository:
+        """The repository, which has another address when it is of the other mode."""
         repository = self._repository(request)
-        if not repository.remote:
-            raise failed_precondition(f"Repository {repository.id} is no remote repository; use /projects/")
+        if repository.remote != remote:
+            mode, place = ("remote", "/remote/") if repository.remote else ("standard", "/projects/")
+            raise not_found(
+                f"Repository {repository.id} is a {mode} repository; its address is under {place}"
+            )
         return repository
-
-    async def _send(self, request: web.Request, repository: Repository, rest: str) -> web.StreamResponse:
-        if repository.remote:
-            entry = await self._remote.deb(repository, rest)
-        else:
-            found = self._artifacts.catalog.get(repository, f"pool/{repository.id}/{rest}")
-            if found is None:
-                raise not_found(f"Repository {repository.id} has no pool file {rest}")
-            entry = found
-        headers = {"Content-Type": "application/vnd.debian.binary-package"}
-        return await send_file(request, self._artifacts.catalog.path(entry), headers, entry.digests.sha256)

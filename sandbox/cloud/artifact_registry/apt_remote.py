@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import gzip
 import hashlib
 import json
 import lzma
 import re
-import subprocess
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +17,7 @@ from urllib.parse import quote
 from sandbox.cloud.artifact_registry.apt_upstream import SuiteUpstream, locate
 from sandbox.cloud.artifact_registry.artifacts import Artifacts
 from sandbox.cloud.artifact_registry.catalog import Entry
+from sandbox.cloud.artifact_registry.deb import host_architecture
 from sandbox.cloud.artifact_registry.options import Options
 from sandbox.cloud.artifact_registry.release import Release, verify
 from sandbox.cloud.artifact_registry.repository import Repository
@@ -85,7 +84,7 @@ class AptRemote:
         self._options = options
         self._suites: dict[str, Suite] = {}
         self._located: dict[str, SuiteUpstream] = {}
-        self._indexes: dict[str, PackagesIndex] = {}
+        self._indexes: dict[Path, PackagesIndex] = {}
 
     async def suite(self, repository: Repository) -> Suite:
         """The repository's suite, not older than the options allow, with its signature verified.
@@ -123,30 +122,19 @@ class AptRemote:
                 raise
         return blobs.path(listed.sha256)
 
-    async def packages(self, suite: Suite, component: str, architecture: str) -> tuple[str, Path]:
-        """SHA-256 and place of a `Packages` file, unpacked.
-
-        Raises:
-            ApiError: the suite has none for these, or it is not what `Release` says.
-        """
-        path = f"{component}/binary-{architecture}/Packages"
-        return await self._artifacts.upstream.once(
-            ("packages", suite.digest, path), lambda: self._unpacked(suite, path)
-        )
-
-    async def deb(self, repository: Repository, rest: str) -> Entry:
-        """A pool file, fetched first unless it is kept; `rest` is its path within `pool/`.
+    async def deb(self, repository: Repository, path: str) -> Entry:
+        """A package, fetched first unless it is kept; `path` is that from the archive's root (`pool/…`).
 
         Raises:
             ApiError: the suite has no such file (404), or upstream sends other bytes than it lists (502).
         """
         catalog = self._artifacts.catalog
-        file_id = f"pool/{repository.id}/{rest}"
+        file_id = f"pool/{repository.id}/{path.removeprefix('pool/')}"
         entry = catalog.get(repository, file_id)
         if entry is not None and catalog.path(entry).exists():
             return entry
         suite = await self.suite(repository)
-        filename, stanza = await self._stanza(suite, rest)
+        filename, stanza = await self._stanza(suite, path)
         url = f"{suite.upstream.archive.uri}/{quote(filename, safe='/+~:')}"
         digests = await self._artifacts.upstream.file(url, stanza["SHA256"], int(stanza["Size"]))
         details = {"architecture": stanza["Architecture"]}
@@ -203,11 +191,18 @@ class AptRemote:
             return None
         return Suite(upstream, body, Release.parse(text), state["validators"], state["checked"])
 
-    async def _unpacked(self, suite: Suite, path: str) -> tuple[str, Path]:
+    async def _packages(self, suite: Suite, component: str, architecture: str) -> Path:
+        """A `Packages` file, unpacked; its name is its SHA-256."""
+        path = f"{component}/binary-{architecture}/Packages"
+        return await self._artifacts.upstream.once(
+            ("packages", suite.digest, path), lambda: self._unpacked(suite, path)
+        )
+
+    async def _unpacked(self, suite: Suite, path: str) -> Path:
         listed = suite.release.files.get(path)
         blobs = self._artifacts.catalog.fetched
         if listed is not None and blobs.has(listed.sha256):
-            return listed.sha256, blobs.path(listed.sha256)
+            return blobs.path(listed.sha256)
         for suffix, unpack in ((".xz", lzma.open), (".gz", gzip.open)):
             if path + suffix not in suite.release.files:
                 continue
@@ -221,48 +216,38 @@ class AptRemote:
                 if listed is not None and found.sha256 != listed.sha256:
                     raise UpstreamError(f"{path}{suffix} does not unpack to what the suite's Release says")
                 await writer.publish()
-            return found.sha256, blobs.path(found.sha256)
-        if listed is None:
-            raise not_found(f"Suite {suite.upstream.suite} has no {path}")
-        return listed.sha256, await self.index(suite, path)
+            return blobs.path(found.sha256)
+        return await self.index(suite, path)
 
-    async def _stanza(self, suite: Suite, rest: str) -> tuple[str, dict[str, str]]:
-        """The upstream file name and the stanza of a pool file."""
-        deb = _DEB.fullmatch(rest.rpartition("/")[2])
+    async def _stanza(self, suite: Suite, path: str) -> tuple[str, dict[str, str]]:
+        """The file name as upstream writes it, and the stanza with it."""
+        deb = _DEB.fullmatch(path.rpartition("/")[2])
         if deb is None:
-            raise not_found(f"{rest} is no binary package")
+            raise not_found(f"{path} is no binary package")
         components = suite.release.fields.get("Components", "main").split()
-        named = [name for name in components if f"/{name.rpartition('/')[2]}/" in f"/{rest}"] or ["main"]
+        named = [name for name in components if f"/{name.rpartition('/')[2]}/" in f"/{path}"] or ["main"]
         architecture = deb["architecture"] if deb["architecture"] != "all" else host_architecture()
         for component in named:
-            sha256, path = await self.packages(suite, component.rpartition("/")[2], architecture)
-            index = await self._places(sha256, path)
-            for filename in (f"pool/{rest}", rest, f"./{rest}"):
+            packages = await self._packages(suite, component.rpartition("/")[2], architecture)
+            index = await self._places(packages)
+            for filename in (path, f"./{path}"):
                 stanza = index.stanza(filename)
                 if stanza is not None:
                     return filename, stanza
-        raise not_found(f"Suite {suite.upstream.suite} has no pool/{rest}")
+        raise not_found(f"Suite {suite.upstream.suite} has no {path}")
 
-    async def _places(self, sha256: str, path: Path) -> PackagesIndex:
-        if sha256 not in self._indexes:
-            self._indexes[sha256] = await self._artifacts.upstream.once(
-                ("places", sha256), lambda: asyncio.to_thread(PackagesIndex, path)
+    async def _places(self, packages: Path) -> PackagesIndex:
+        if packages not in self._indexes:
+            self._indexes[packages] = await self._artifacts.upstream.once(
+                ("places", packages), lambda: asyncio.to_thread(PackagesIndex, packages)
             )
-        return self._indexes[sha256]
+        return self._indexes[packages]
 
     def _by_hash(self, suite: Suite, path: str, sha256: str) -> str:
         """The path under which bytes don't change while upstream is being updated, where there is one."""
         if suite.release.fields.get("Acquire-By-Hash") != "yes" or "/by-hash/" in path:
             return path
         return f"{path.rpartition('/')[0]}/by-hash/SHA256/{sha256}"
-
-
-@functools.cache
-def host_architecture() -> str:
-    """This machine's Debian architecture, which is that of the sandbox's machines."""
-    return subprocess.run(
-        ["dpkg", "--print-architecture"], capture_output=True, check=True, text=True
-    ).stdout.strip()
 
 
 def _save(suite: Suite, folder: Path) -> None:

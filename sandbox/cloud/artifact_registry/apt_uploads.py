@@ -14,7 +14,6 @@ from sandbox.cloud.artifact_registry.artifacts import Artifacts
 from sandbox.cloud.artifact_registry.repository import Repository, by_name
 from sandbox.cloud.context import Call, Cloud
 from sandbox.cloud.errors import ApiError, failed_precondition, invalid
-from sandbox.cloud.requests import note_data
 from sandbox.cloud.storage.attached import attached
 from sandbox.cloud.storage.blobs import Digests
 from sandbox.cloud.storage.objects import Object, Objects, blob_path
@@ -39,7 +38,6 @@ async def upload(cloud: Cloud, call: Call) -> dict[str, Any]:
             await writer.publish()
             artifacts.catalog.add(repository, deb.entry(repository, control, digests))
             taken = [deb.artifact(repository, control)]
-    note_data(call.request, digests.size, digests.sha256)
     response = {"@type": f"{_TYPES}.UploadAptArtifactResponse", "aptArtifacts": taken}
     metadata = {"@type": f"{_TYPES}.UploadAptArtifactMetadata"}
     parent = f"artifactregistry/{repository.location_name}"

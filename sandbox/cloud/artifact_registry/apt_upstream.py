@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from sandbox import aptsources
-from sandbox.aptsources import Archive, AptSourcesError
+from sandbox.aptsources import AptSourcesError, Archive
 from sandbox.cloud.artifact_registry.repository import Repository
 from sandbox.cloud.errors import failed_precondition, invalid, unimplemented
 

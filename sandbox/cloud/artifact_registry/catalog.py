@@ -110,9 +110,9 @@ class Catalog:
         return entry
 
     def keep(self, repository: Repository, fetched: Entry) -> Entry:
-        """Add what a remote fetched, unless another request did meanwhile; it takes the place of other bytes."""
+        """Add what a remote fetched, unless another request did meanwhile."""
         kept = self.get(repository, fetched.id)
-        if kept is not None:  # other bytes: the cache folder was emptied, and upstream has changed
+        if kept is not None:  # if with other bytes, the cache folder was emptied and upstream has changed
             if kept.digests == fetched.digests:
                 return kept
             self.remove(repository, [kept])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import functools
 import re
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -101,3 +103,11 @@ def artifact(repository: Repository, control: Control) -> dict[str, Any]:
         "component": "main",
         "controlFile": base64.b64encode(control.text.encode()).decode(),
     }
+
+
+@functools.cache
+def host_architecture() -> str:
+    """This machine's Debian architecture, which is that of the sandbox's machines."""
+    return subprocess.run(
+        ["dpkg", "--print-architecture"], capture_output=True, check=True, text=True
+    ).stdout.strip()

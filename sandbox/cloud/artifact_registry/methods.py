@@ -56,7 +56,7 @@ async def download_file(cloud: Cloud, call: Call) -> dict[str, Any] | web.Stream
         "Content-Type": "application/octet-stream",
         "Content-Disposition": f'attachment; filename="{entry.filename}"',
     }
-    return await send_file(call.request, _catalog(cloud).path(entry), headers, entry.digests.sha256)
+    return await send_file(call.request, _catalog(cloud).path(entry), headers)
 
 
 async def delete_file(cloud: Cloud, call: Call) -> dict[str, Any]:

@@ -12,12 +12,11 @@ from aiohttp import BodyPartReader, hdrs, web
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from sandbox.cloud.artifact_registry.artifacts import Artifacts
 from sandbox.cloud.artifact_registry.catalog import Entry
+from sandbox.cloud.artifact_registry.data_plane import DataPlane
 from sandbox.cloud.artifact_registry.options import DEFAULT, Options
-from sandbox.cloud.artifact_registry.plain import plain_errors
 from sandbox.cloud.artifact_registry.python_remote import PythonRemote
-from sandbox.cloud.artifact_registry.repository import Repository, by_host
+from sandbox.cloud.artifact_registry.repository import Repository
 from sandbox.cloud.artifact_registry.simple_index import (
     JSON_TYPE,
     Link,
@@ -28,22 +27,17 @@ from sandbox.cloud.artifact_registry.simple_index import (
 )
 from sandbox.cloud.context import Cloud
 from sandbox.cloud.errors import ApiError, failed_precondition, invalid, not_found, unimplemented
-from sandbox.cloud.requests import note_data
-from sandbox.cloud.storage.attached import attached
 from sandbox.cloud.storage.blobs import BlobWriter
-from sandbox.cloud.storage.serving import send_file
-from sandbox.cloud.storage.uploads import receive_part
+from sandbox.cloud.storage.uploads import note_received, receive_part
 
 _FIELDS_LIMIT: Final = 8 << 20
 """Bytes of all form fields but the file; a long description is one of them."""
 
 
 def application_python(cloud: Cloud, options: Options = DEFAULT) -> web.Application:
-    """The Python data plane of all locations; authentication is the server's in front."""
+    """The Python data plane of all locations."""
     host = _Host(cloud, options)
-    app = web.Application(middlewares=[plain_errors])
-    app.on_cleanup.append(host.close)
-    app.add_routes(
+    return host.application(
         [
             web.get("/{project}/{repository}/simple/", host.root),
             web.get("/{project}/{repository}/simple/{name}/", host.page),
@@ -52,23 +46,14 @@ def application_python(cloud: Cloud, options: Options = DEFAULT) -> web.Applicat
             web.post("/{project}/{repository}", host.upload),
         ]
     )
-    return app
 
 
-class _Host:
+class _Host(DataPlane):
+    FORMAT = "PYTHON"
+
     def __init__(self, cloud: Cloud, options: Options) -> None:
-        self._cloud = cloud
-        self._options = options
-        self._artifacts = attached(cloud, Artifacts)
+        super().__init__(cloud, options)
         self._remote = PythonRemote(self._artifacts, options)
-
-    async def close(self, app: web.Application) -> None:
-        del app
-        await self._artifacts.upstream.close()
-
-    def _repository(self, request: web.Request) -> Repository:
-        info = request.match_info
-        return by_host(self._cloud, request.host, info["project"], info["repository"], "PYTHON")
 
     async def root(self, request: web.Request) -> web.Response:
         files = self._artifacts.catalog.files(self._repository(request))
@@ -106,12 +91,8 @@ class _Host:
         if repository.remote:
             entry = await self._remote.file(repository, name, filename)
         else:
-            found = self._artifacts.catalog.get(repository, f"{name}/{filename}")
-            if found is None:
-                raise not_found(f"File {name}/{filename} not found in repository {repository.id}")
-            entry = found
-        headers = {"Content-Type": "application/octet-stream"}
-        return await send_file(request, self._artifacts.catalog.path(entry), headers, entry.digests.sha256)
+            entry = self._held(repository, f"{name}/{filename}")
+        return await self._send(request, entry, "application/octet-stream")
 
     async def upload(self, request: web.Request) -> web.Response:
         repository = self._repository(request)
@@ -129,7 +110,6 @@ class _Host:
                 if error.status != 409:
                     raise
                 raise invalid(error.message) from error  # the upload form knows no 409
-        note_data(request, entry.digests.size, entry.digests.sha256)
         return web.Response(text="OK\n")
 
     async def _checked(
@@ -191,4 +171,5 @@ async def _receive(request: web.Request, writer: BlobWriter) -> tuple[dict[str, 
         raise invalid(f"The form is not whole: {error}") from error
     if filename is None:
         raise invalid("The form has no file; it goes into the field 'content'")
+    await note_received(request, writer)
     return form, filename

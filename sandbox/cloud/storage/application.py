@@ -15,7 +15,6 @@ from aiohttp import hdrs, web
 
 from sandbox.cloud.context import Cloud
 from sandbox.cloud.errors import ApiError, invalid, unimplemented
-from sandbox.cloud.requests import note_data
 from sandbox.cloud.storage.attached import attached
 from sandbox.cloud.storage.blobs import Digests
 from sandbox.cloud.storage.objects import WRITABLE, Object, Objects, Preconditions, blob_path
@@ -211,7 +210,6 @@ class _Service:
             conditions.check(self._objects.live(bucket, name))
             _verify(await writer.digests(), metadata, request)
             digests = await writer.publish()
-        note_data(request, digests.size, digests.sha256)
         fields = {"contentType": content_type, **_fields(metadata)}
         if "contentEncoding" in query:
             fields["contentEncoding"] = query["contentEncoding"]
@@ -247,7 +245,6 @@ class _Service:
         try:
             _verify(await session.writer.digests(), session.metadata, request)
             digests = await session.writer.publish()
-            note_data(request, digests.size, digests.sha256)
             made = self._objects.put(
                 session.bucket, session.name, digests, _fields(session.metadata), session.preconditions
             )
@@ -295,7 +292,7 @@ class _Service:
         }.items():
             if found.fields.get(key):
                 headers[header] = str(found.fields[key])
-        return await send_file(request, blob_path(self._objects, found), headers, found.digests.sha256)
+        return await send_file(request, blob_path(self._objects, found), headers)
 
 
 def _resource(request: web.Request, found: Object) -> dict[str, Any]:

@@ -6,6 +6,7 @@ restart of the daemon a client is told 404 and begins again, as the documentatio
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 import time
@@ -16,6 +17,7 @@ from aiohttp import hdrs, web
 
 from sandbox.cloud.context import Cloud
 from sandbox.cloud.errors import ApiError, invalid, not_found
+from sandbox.cloud.requests import note_data
 from sandbox.cloud.storage.blobs import CHUNK, BlobWriter
 from sandbox.cloud.storage.objects import Preconditions
 
@@ -108,5 +110,11 @@ async def take(request: web.Request, session: Session) -> bool:
 
 
 async def _receive(request: web.Request, writer: BlobWriter) -> None:
-    async for data in request.content.iter_chunked(CHUNK):
-        await writer.write(data)
+    part = hashlib.sha256()
+    before = writer.size
+    try:
+        async for data in request.content.iter_chunked(CHUNK):
+            part.update(data)
+            await writer.write(data)
+    finally:
+        note_data(request, writer.size - before, part.hexdigest())

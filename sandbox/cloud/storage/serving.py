@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +15,8 @@ from sandbox.cloud.requests import note_data
 from sandbox.cloud.storage.blobs import CHUNK
 
 
-async def send_file(
-    request: web.Request, path: Path, headers: Mapping[str, str], sha256: str | None = None
-) -> web.StreamResponse:
-    """Stream the file at `path`; `sha256` of the whole file goes to the request log.
+async def send_file(request: web.Request, path: Path, headers: Mapping[str, str]) -> web.StreamResponse:
+    """Stream the file at `path`; what was sent of it goes to the request log.
 
     One byte range is honoured; several, or a malformed one, are answered with the whole file, as the RFC
     allows.
@@ -31,19 +30,21 @@ async def send_file(
         if partial:
             response.headers[hdrs.CONTENT_RANGE] = f"bytes {start}-{stop - 1}/{size}"
         response.content_length = stop - start
-        note_data(request, stop - start, None if partial else sha256)
         await response.prepare(request)
         if request.method == hdrs.METH_HEAD:
             return response
         file.seek(start)
+        place, sent = start, hashlib.sha256()
         with contextlib.suppress(ConnectionError):  # a client that has read enough may leave
-            while start < stop:
-                data = await asyncio.to_thread(file.read, min(CHUNK, stop - start))
+            while place < stop:
+                data = await asyncio.to_thread(file.read, min(CHUNK, stop - place))
                 if not data:
                     raise EOFError(f"{path} ended before its size")
-                start += len(data)
                 await response.write(data)
+                await asyncio.to_thread(sent.update, data)
+                place += len(data)
             await response.write_eof()
+        note_data(request, place - start, sent.hexdigest())
     return response
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from aiohttp import BodyPartReader, hdrs, web
 
 from sandbox.cloud.errors import invalid, unimplemented
+from sandbox.cloud.requests import note_data
 from sandbox.cloud.storage.blobs import CHUNK, BlobWriter
 
 _JSON_LIMIT: Final = 1 << 20
@@ -22,20 +23,24 @@ async def receive(request: web.Request, writer: BlobWriter) -> tuple[dict[str, A
     Raises:
         ApiError: the body is not whole or not of the announced form.
     """
+    metadata: dict[str, Any] = {}
+    content_type = request.headers.get(hdrs.CONTENT_TYPE)
     match request.query.get("uploadType", ""):
         case "media":
-            await receive_bytes(request, writer)
-            return {}, request.headers.get(hdrs.CONTENT_TYPE)
+            async for data in request.content.iter_chunked(CHUNK):
+                await writer.write(data)
         case "multipart":
-            return await _multipart(request, writer)
+            metadata, content_type = await _multipart(request, writer)
         case other:
             raise unimplemented(f"uploadType '{other}' is not offered here; use media or multipart")
+    await note_received(request, writer)
+    return metadata, content_type
 
 
-async def receive_bytes(request: web.Request, writer: BlobWriter) -> None:
-    """Read the whole body into `writer`."""
-    async for data in request.content.iter_chunked(CHUNK):
-        await writer.write(data)
+async def note_received(request: web.Request, writer: BlobWriter) -> None:
+    """For the request log: `writer` has all the data of this request."""
+    digests = await writer.digests()
+    note_data(request, digests.size, digests.sha256)
 
 
 async def receive_part(part: BodyPartReader, writer: BlobWriter) -> None:

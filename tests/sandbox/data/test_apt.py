@@ -225,18 +225,13 @@ def remote(sandbox: Running, path: str = "debian/dists/bookworm") -> str:
 
 
 class TestRemote:
-    @pytest.mark.parametrize("form", ["projects", "remote"])
     def test_apt_fetches_through(
-        self, sandbox: Running, upstream: Counted, archive: Archive, tmp_path: Path, form: str
+        self, sandbox: Running, upstream: Counted, archive: Archive, tmp_path: Path
     ) -> None:
         package = deb(tmp_path, "tiny", "1.0")
         archive.publish([package, deb(tmp_path, "other", "1.0")])
         name = remote(sandbox)
-        client = (
-            apt(sandbox, tmp_path, f"projects/p {name} main")
-            if form == "projects"
-            else apt(sandbox, tmp_path, f"remote/p/{name} bookworm main", archive.keyring)
-        )
+        client = apt(sandbox, tmp_path, f"remote/p/{name} bookworm main", archive.keyring)
         done = client("update")
         assert (done.returncode, done.stderr) == (0, "")
         for _ in range(2):
@@ -249,6 +244,22 @@ class TestRemote:
         (file,) = sandbox.files(name)
         assert file["name"].endswith(f"/files/pool%2F{name}%2Fmain%2Ftiny_1.0_all.deb")
         assert file["fetchTime"]
+
+    @pytest.mark.parametrize("path", ["dists/{}/InRelease", "pool/{}/main/tiny_1.0_all.deb"])
+    def test_its_address_is_not_that_of_a_standard_repository(
+        self, sandbox: Running, upstream: Counted, archive: Archive, tmp_path: Path, path: str
+    ) -> None:
+        archive.publish([deb(tmp_path, "tiny", "1.0")])
+        name = remote(sandbox)
+        sandbox.repository("apt", "APT")
+        with sandbox.client(sandbox.apt) as client:
+            answer = client.get(f"/projects/p/{path.format(name)}")
+            assert answer.status_code == 404
+            assert answer.text == (
+                f"Repository {name} is a remote repository; its address is under /remote/\n"
+            )
+            assert client.get("/remote/p/apt/dists/apt/InRelease").status_code == 404
+        assert upstream.asked == []
 
     def test_what_was_fetched_outlives_the_sandbox(
         self, tmp_path: Path, archive: Archive, monkeypatch: pytest.MonkeyPatch
@@ -263,7 +274,7 @@ class TestRemote:
                     asked, url = counted.asked, counted.url
                     configured(tmp_path, url, archive, monkeypatch)
                 name = remote(sandbox)
-                client = apt(sandbox, tmp_path, f"projects/p {name} main")
+                client = apt(sandbox, tmp_path, f"remote/p/{name} bookworm main", archive.keyring)
                 assert client("update").returncode == 0
                 assert client("download", "tiny").returncode == 0
         assert asked.count("/debian/dists/bookworm/InRelease") == 1
@@ -275,7 +286,7 @@ class TestRemote:
         change_a_byte(archive.folder / "pool/main/tiny_1.0_all.deb")
         name = remote(sandbox)
         with sandbox.client(sandbox.apt) as client:
-            answer = client.get(f"/projects/p/pool/{name}/main/tiny_1.0_all.deb")
+            answer = client.get(f"/remote/p/{name}/pool/main/tiny_1.0_all.deb")
         assert answer.status_code == 502
         assert "its index promises" in answer.text
         assert sandbox.files(name) == []
@@ -289,7 +300,7 @@ class TestRemote:
         change_a_byte(archive.folder / "dists/bookworm" / changed)
         name = remote(sandbox)
         with sandbox.client(sandbox.apt) as client:
-            assert client.get(f"/projects/p/dists/{name}/InRelease").status_code == 502
+            assert client.get(f"/remote/p/{name}/dists/bookworm/{changed}").status_code == 502
 
     def test_a_key_that_is_not_configured(
         self,
@@ -305,7 +316,7 @@ class TestRemote:
         archive.publish([deb(tmp_path, "tiny", "1.0")])
         name = remote(sandbox)
         with sandbox.client(sandbox.apt) as client:
-            answer = client.get(f"/projects/p/dists/{name}/InRelease")
+            answer = client.get(f"/remote/p/{name}/dists/bookworm/InRelease")
         assert answer.status_code == 502
         assert "signature does not verify" in answer.text
 
@@ -317,13 +328,13 @@ class TestRemote:
             configured(tmp_path, counted.url, archive, monkeypatch)
             archive.publish([deb(tmp_path, "tiny", "1.0")])
             name = remote(sandbox)
-            client = apt(sandbox, tmp_path, f"projects/p {name} main")
+            client = apt(sandbox, tmp_path, f"remote/p/{name} bookworm main", archive.keyring)
             assert client("update").returncode == 0
             archive.publish([deb(tmp_path, "tiny", "2.0")])
             assert client("update").returncode == 0
             assert client("download", "tiny=2.0").returncode == 0
             with sandbox.client(sandbox.apt) as http:
-                assert http.get(f"/projects/p/pool/{name}/main/tiny_1.0_all.deb").status_code == 404
+                assert http.get(f"/remote/p/{name}/pool/main/tiny_1.0_all.deb").status_code == 404
 
     def test_a_mirror_by_variable(
         self, sandbox: Running, archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -333,14 +344,15 @@ class TestRemote:
         counted = Counted(sandbox.loop, archive.folder.parent)
         monkeypatch.setenv("DMZ_SANDBOX_MIRROR", f"{counted.url}/debian/")
         name = remote(sandbox)
-        assert apt(sandbox, tmp_path, f"projects/p {name} main")("update").returncode == 0
+        client = apt(sandbox, tmp_path, f"remote/p/{name} bookworm main", archive.keyring)
+        assert client("update").returncode == 0
 
     @pytest.mark.parametrize(
         ("config", "complaint"),
         [
             (
                 {"publicRepository": {"repositoryBase": "UBUNTU", "repositoryPath": "ubuntu/dists/jammy"}},
-                "no source",
+                "has no source",
             ),
             (
                 {"publicRepository": {"repositoryBase": "DEBIAN_SNAPSHOT", "repositoryPath": "x"}},
@@ -350,7 +362,7 @@ class TestRemote:
                 {"publicRepository": {"repositoryBase": "DEBIAN", "repositoryPath": "../x"}},
                 "ARCHIVE/dists/SUITE",
             ),
-            ({"customRepository": {"uri": "http://127.0.0.1:9/x/dists/y"}}, "No key is known"),
+            ({"customRepository": {"uri": "http://127.0.0.1:9/x/dists/y"}}, "no key is known"),
         ],
     )
     def test_what_is_not_offered_is_refused_by_name(
@@ -358,22 +370,19 @@ class TestRemote:
     ) -> None:
         sandbox.repository("apt-x", "APT", {"aptRepository": config})
         with sandbox.client(sandbox.apt) as client:
-            answer = client.get("/projects/p/dists/apt-x/InRelease")
+            answer = client.get("/remote/p/apt-x/dists/y/InRelease")
         assert answer.status_code in {400, 501}
         assert complaint in answer.text
 
     @pytest.mark.sandbox
     def test_the_mirror_that_this_machine_uses(self, sandbox: Running, tmp_path: Path) -> None:
         name = remote(sandbox)
-        client = apt(sandbox, tmp_path, f"projects/p {name} main")
-        done = client("update")
-        assert (done.returncode, done.stderr) == (0, "")
-        done = client("download", "hello")
-        assert done.returncode == 0, done.stderr
         keyring = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
         client = apt(sandbox, tmp_path, f"remote/p/{name} bookworm main", keyring)
         done = client("update")
         assert (done.returncode, done.stderr) == (0, "")
+        done = client("download", "hello")
+        assert done.returncode == 0, done.stderr
 
 
 def agents() -> list[str]:
