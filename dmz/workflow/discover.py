@@ -14,11 +14,15 @@ from dmz.workflow.claims import PATIENCE, Say, newest
 from dmz.workflow.estate import Estate
 
 
-async def discover(estate: Estate, say: Say, *, within: float = PATIENCE) -> Inventory:
+async def discover(
+    estate: Estate, say: Say, *, within: float = PATIENCE, since: datetime | None = None
+) -> Inventory:
     """The newest inventory of the workload as it is in the checkout; waits for the outer machine.
 
     Args:
         within: seconds after which waiting ends.
+        since: a failure from before this moment is passed over, as the machine tries again by itself; None
+            for the moment of the call.
 
     Raises:
         DmzError: the machine could not install the workload, or published nothing in time.
@@ -30,8 +34,7 @@ async def discover(estate: Estate, say: Say, *, within: float = PATIENCE) -> Inv
             f"the outer machine installs another version of the workload {workload.name} than the checkout "
             f"has; run: pulumi up -s {estate.outer_name}"
         )
-    # The machine tries again by itself: a failure from before this call says nothing about the next try.
-    since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    earliest = (since or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
     async with connect(outputs["location"]) as google:
         found = await newest(
             Bucket(google, outputs["inventoryBucket"]),
@@ -40,7 +43,7 @@ async def discover(estate: Estate, say: Say, *, within: float = PATIENCE) -> Inv
             lambda each: (
                 each.workload == workload.name
                 and each.workload_digest == digest
-                and (isinstance(each, Inventory) or each.created >= since)
+                and (isinstance(each, Inventory) or each.created >= earliest)
             ),
             say,
             within=within,

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +73,12 @@ def run(estate: Estate, options: Options, steps: Steps) -> Ran:
     Raises:
         DmzError: a step did not work; what was done before stays, and running again goes on from there.
     """
+    began = datetime.now(UTC)
     with steps.step("outer", "Outer stack: projects, network, repositories, machine") as step:
         outer = estate.outer.up(step.say)
         step.outcome = str(outer)
     with steps.step("discover", "Discovery: the outer machine installs the workload") as step:
-        inventory = asyncio.run(discover(estate, step.say, within=options.patience))
+        inventory = asyncio.run(discover(estate, step.say, within=options.patience, since=began))
         step.outcome = _counted(counts_of(inventory))
     with steps.step("screen", "Screening: inventory, advisories, policy") as step:
         screened = asyncio.run(screen(estate, inventory, options.advisories, options.threshold, step.say))

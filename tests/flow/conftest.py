@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +100,9 @@ class World:
 
     def screen(self) -> Screened:
         """Discovery and screening alone: nothing reaches inner."""
-        estate = self.estate
+        estate, began = self.estate, datetime.now(UTC)
         estate.outer.up(lambda line: None)
-        inventory = asyncio.run(discover(estate, lambda line: None, within=300))
+        inventory = asyncio.run(discover(estate, lambda line: None, within=300, since=began))
         return asyncio.run(
             screen(estate, inventory, self.folder / "advisories", Severity.MEDIUM, lambda line: None)
         )

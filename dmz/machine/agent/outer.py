@@ -19,6 +19,7 @@ from .command import StepError, run
 from .log import now, say, stamp
 
 _STATE = Path("/opt/dmz/outer.json")
+_APT = Path("/opt/dmz/apt.json")
 _VENV = Path("/opt/dmz/venv")
 _POLL = 2
 """Seconds between two looks at the settings."""
@@ -44,8 +45,10 @@ def _apt(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
         ]
         debian.configure(location, lines)
         debian.install(missing)
-    # What an earlier version of the workload needed is no part of what this one needs.
-    debian.remove_unneeded(keep=[*wanted, *(f"{name}:{arch}" for name, arch in before)])
+    if not _APT.exists() or json.loads(_APT.read_text(encoding="utf-8")) != wanted:
+        # What an earlier version of the workload needed is no part of what this one needs.
+        debian.remove_unneeded(keep=[*wanted, *(f"{name}:{arch}" for name, arch in before)])
+        _APT.write_text(json.dumps(wanted), encoding="utf-8")
     return [
         {
             "name": package.name,
@@ -139,7 +142,6 @@ def discover(settings: Mapping[str, Any]) -> dict[str, Any]:
         "workload": settings["workload"]["name"],
         "workload_digest": settings["workload_digest"],
         "machine": settings["machine"],
-        "created": now(),
         "base_image": base.image(settings["runtime"]),
     }
     try:
@@ -149,6 +151,7 @@ def discover(settings: Mapping[str, Any]) -> dict[str, Any]:
         inventory["probes"] = probes.run(settings["probes"])
     except (StepError, OSError) as error:
         inventory["error"] = " ".join(str(error).split())
+    inventory["created"] = now()
     return inventory
 
 
