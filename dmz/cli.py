@@ -27,6 +27,7 @@ from dmz.promotion.inventory import Failure
 from dmz.workflow.claims import PATIENCE
 from dmz.workflow.discover import discover as discover_
 from dmz.workflow.estate import Estate
+from dmz.workflow.plan import SYNC
 from dmz.workflow.plan import plan as plan_
 from dmz.workflow.run import Options, counts_of
 from dmz.workflow.run import run as run_
@@ -108,8 +109,7 @@ class _Setting:
         # The program reads the workload and the releases relative to Pulumi.yaml, and so do the commands.
         os.chdir(self._estate.folder)
         # Bad configuration is said before anything comes up.
-        _ = self._estate.outer_settings, self._estate.inner_settings, self._estate.base_image
-        _ = self._estate.workload
+        self._estate.check()
         with steps.step("target", f"Target: {self.target}") as step:
             targets.enter(self.target, step.say)
         return self._estate
@@ -312,6 +312,11 @@ def plan(setting: _Setting, as_json: bool) -> None:
         click.echo(f"! {conflict}")
     for stored in found.lingering:
         click.echo(f"~ {stored.filename} is in no release, and stays: its version has a released file")
+    if found.foreign and not (estate.inner_settings.adopt or estate.inner.resources(SYNC)):
+        click.echo(
+            f"! the first sync waits for dmz:adopt: true: {len(found.foreign)} of these files "
+            "are in no release, and this stack did not put them there"
+        )
     click.echo(f"{len(found.copy)} to copy, {len(found.keep)} to keep, {len(found.withdraw)} to withdraw")
 
 
@@ -340,10 +345,10 @@ def verify(setting: _Setting, patience: float, as_json: bool) -> None:
             }
         )
     else:
-        for difference in found.differences:
-            click.echo(str(difference))
         if found.report.error:
             click.echo(f"the inner machine refused: {found.report.error}")
+        for difference in found.differences:
+            click.echo(str(difference))
         click.echo(
             f"release {found.release.digest}: {'all four agree' if found.holds else 'NOT as released'}"
         )

@@ -1,8 +1,8 @@
 """The stack configuration, typed: an unsafe one does not parse.
 
 Every key is `dmz:<name>` in `Pulumi.<stack>.yaml`; `Pulumi.yaml` has the schema with the same defaults.
-What two stacks have to agree on (their ranges, projects, location) is compared where both are known, in
-`dmz/stacks/inner.py`.
+What two stacks have to agree on (their ranges, projects, location) is compared where both are known, by
+`check_apart`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
@@ -227,6 +227,39 @@ def parse(values: Mapping[str, str], file: str) -> Settings:
         return Settings.model_validate({key: _decode(text) for key, text in values.items()})
     except ValidationError as error:
         raise InputError(printable(f"{file}: {_explain(error.errors()[0])}", _LINE)) from None
+
+
+class Neighbour(Protocol):
+    """What the inner side has to be apart from: the outer side's configuration, or its outputs."""
+
+    @property
+    def project(self) -> str: ...  # noqa: D102
+    @property
+    def location(self) -> str: ...  # noqa: D102
+    @property
+    def subnet(self) -> IPv4Network: ...  # noqa: D102
+
+
+def check_apart(inner: Settings, outer: Neighbour, file: str) -> None:
+    """Whether the two sides can stand beside each other.
+
+    Raises:
+        InputError: names the key of `file`, the inner side's, and what to write instead.
+    """
+    if inner.project == outer.project:
+        raise InputError(
+            f"{file}: dmz:project: '{inner.project}' is the outer side's project; write another one"
+        )
+    if inner.location != outer.location:
+        raise InputError(
+            f"{file}: dmz:location: '{inner.location}' is not the outer side's, {outer.location}; "
+            "write the same on both sides"
+        )
+    if inner.subnet.overlaps(outer.subnet):
+        raise InputError(
+            f"{file}: dmz:subnet: {inner.subnet} overlaps the outer side's {outer.subnet}; "
+            "write a range that doesn't, like 10.0.1.0/24"
+        )
 
 
 def load() -> Settings:

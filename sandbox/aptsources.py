@@ -74,6 +74,8 @@ def archive(distribution: str, name: str, suite: str = "") -> Archive:
     ]
     fitting.sort(key=lambda source: source.suite != suite)
     mirror = os.environ.get(MIRROR_VARIABLE)
+    if mirror and not re.fullmatch(r"(https?|file)://\S+", mirror):
+        raise AptSourcesError(f"{MIRROR_VARIABLE} names no mirror", "write it like http://HOST/debian")
     if not fitting and not mirror:
         raise AptSourcesError(
             f"apt on this host has no source whose address has '{name}' in it",

@@ -59,6 +59,35 @@ def test_an_unsafe_value_is_refused_where_it_stands(checkout: Path) -> None:
     assert "Pulumi.inner.yaml: dmz:subnet" in refused(call("run"))
 
 
+@pytest.mark.parametrize(
+    ("given", "instead", "said"),
+    [
+        ("10.0.1.0/24", "10.0.0.0/23", "dmz:subnet: 10.0.0.0/23 overlaps the outer side's 10.0.0.0/24"),
+        ("dmz:project: dmz-inner", "dmz:project: dmz-outer", "dmz:project"),
+        ("organization/dmz/outer", "organization/dmz/other", "dmz:outerStack"),
+        (
+            "dmz:subnet",
+            "dmz:location: europe-west4\n  dmz:zone: europe-west4-a\n  dmz:subnet",
+            "dmz:location",
+        ),
+        ("dmz:subnet", "dmz:workload: workloads/maxtext.toml\n  dmz:subnet", "dmz:workload"),
+    ],
+)
+def test_sides_that_do_not_belong_together_are_refused_before_one_is_up(
+    checkout: Path, given: str, instead: str, said: str
+) -> None:
+    path = checkout / "Pulumi.inner.yaml"
+    path.write_text(path.read_text().replace(given, instead, 1))
+    line = refused(call("run"))
+    assert "Pulumi.inner.yaml" in line
+    assert said in line
+
+
+def test_a_folder_of_locks_that_leads_out_of_the_checkout_is_refused(checkout: Path) -> None:
+    (checkout / "releases").symlink_to("/etc")
+    assert "leads out of the checkout" in refused(call("plan"))
+
+
 def test_a_key_that_does_not_exist_is_refused_with_the_one_that_does(checkout: Path) -> None:
     path = checkout / "Pulumi.outer.yaml"
     path.write_text(path.read_text().replace("dmz:operators", "dmz:operator"))

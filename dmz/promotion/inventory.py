@@ -7,10 +7,13 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.requirements import Requirement
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 from pydantic import Field, model_validator
 
+from dmz.errors import InputError
+from dmz.promotion.base_image import BaseImage
 from dmz.promotion.claim import (
     Architecture,
     BaseFacts,
@@ -28,6 +31,7 @@ from dmz.promotion.claim import (
     read,
 )
 from dmz.promotion.probes import Probe
+from dmz.promotion.workload import Workload, workload_digest
 
 
 class Deb(Claim):
@@ -147,6 +151,41 @@ def parse(data: bytes, where: str) -> Inventory | Failure:
         return read(Inventory, data, where)
     failed = read(_Failed, data, where)
     return Failure(failed.workload, failed.workload_digest, failed.machine, failed.created, failed.error)
+
+
+def check(inventory: Inventory, workload: Workload, image: BaseImage, where: str) -> None:
+    """Whether an inventory answers what was asked: this workload, on this base image, and all of it.
+
+    Debian packages that the workload names may be missing: the image may have them already.
+
+    Args:
+        where: what holds the inventory, for messages.
+
+    Raises:
+        InputError: it is about something else, or lacks what the workload names.
+    """
+    facts = inventory.base_image
+    python = ".".join(facts.python.split(".")[:2])
+    for what, found, wanted in (
+        ("workload", inventory.workload, workload.name),
+        ("workload digest", inventory.workload_digest, workload_digest(workload)),
+        ("base image", facts.runtime, image.runtime),
+        ("Python", python, image.python),
+        ("architecture", facts.architecture, image.architecture),
+        ("glibc", facts.glibc, image.glibc),
+    ):
+        if found != wanted:
+            raise InputError(
+                f"{where}: its {what} is '{found}', the checkout's is '{wanted}'; "
+                "discover anew, or correct the workload or dmz:baseImages"
+            )
+    asked = (Requirement(text) for text in workload.python)
+    names = {canonicalize_name(requirement.name) for requirement in asked if not requirement.marker}
+    if missing := sorted(names - {wheel.name for wheel in inventory.pypi}):
+        raise InputError(f"{where}: it lacks {', '.join(missing)}, which the workload names; discover anew")
+    files = {(file.name, file.sha256) for file in inventory.files}
+    if files != {(file.name, file.sha256) for file in workload.files}:
+        raise InputError(f"{where}: its files are not those of the workload; discover anew")
 
 
 def _says_error(data: bytes) -> bool:

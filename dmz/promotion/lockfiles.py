@@ -137,7 +137,7 @@ def _check_sums(locks: Sequence[str], checksums: str, bodies: Mapping[str, bytes
     try:
         lines = bodies[checksums].decode().splitlines()
     except UnicodeDecodeError:
-        lines = [""]
+        lines = ["no text"]
     said: dict[str, str] = {}
     for line in lines:
         match = _SUM.fullmatch(line)

@@ -20,7 +20,7 @@ from dmz.components.network import InnerNetwork
 from dmz.components.project import Project
 from dmz.components.repositories import InnerRepositories
 from dmz.components.storage import InnerBuckets
-from dmz.config import Settings, in_checkout, stack_file
+from dmz.config import Settings, check_apart, in_checkout, stack_file
 from dmz.errors import InputError
 from dmz.promotion import lines, release
 from dmz.promotion.release import Release
@@ -54,7 +54,7 @@ async def declare(settings: Settings) -> None:
     target = read_target(settings)
     folder = in_checkout("releases", settings.releases)
     outer = await OuterOutputs.read(settings.outer_stack)
-    _check_apart(settings, outer)
+    check_apart(settings, outer, stack_file())
     releases = await _releases(folder, target)
     project, location = settings.project, settings.location
     sync_member = f"serviceAccount:{outer.sync_service_account}"
@@ -160,25 +160,6 @@ async def declare(settings: Settings) -> None:
             "lingering": sync.lingering,
         },
     )
-
-
-def _check_apart(settings: Settings, outer: OuterOutputs) -> None:
-    """Whether the two sides can stand beside each other."""
-    file = stack_file()
-    if settings.project == outer.project:
-        raise InputError(
-            f"{file}: dmz:project: '{settings.project}' is the outer side's project; write another one"
-        )
-    if settings.location != outer.location:
-        raise InputError(
-            f"{file}: dmz:location: '{settings.location}' is not the outer side's, {outer.location}; "
-            "write the same on both sides"
-        )
-    if settings.subnet.overlaps(outer.subnet):
-        raise InputError(
-            f"{file}: dmz:subnet: {settings.subnet} overlaps the outer side's {outer.subnet}; "
-            "write a range that doesn't, like 10.0.1.0/24"
-        )
 
 
 async def _releases(folder: Path, target: Target) -> list[Release] | None:

@@ -27,12 +27,14 @@ async def newest(
     say: Say,
     *,
     within: float,
+    settled: Callable[[Value], bool] = lambda value: True,
 ) -> Value:
     """The newest object below `prefix` that `accept` takes; waits until there is one.
 
     Args:
         read: parses the bytes of an object; gets the object's name for messages.
         within: seconds after which waiting ends; 0 looks once.
+        settled: whether this is the last word; if not, a newer one is waited for as long as there is time.
 
     Raises:
         DmzError: there was none in time.
@@ -40,13 +42,15 @@ async def newest(
     """
     started = time.monotonic()
     while True:
+        waited = time.monotonic() - started
         found = sorted(await bucket.list(prefix), key=lambda item: (item.updated, item.name))
         for item in reversed(found):
             body = await bucket.read(item.name)
             value = read(body or b"", f"gs://{bucket.name}/{item.name}")
             if accept(value):
-                return value
-        waited = time.monotonic() - started
+                if settled(value) or waited >= within:
+                    return value
+                break
         if waited >= within:
             raise DmzError(
                 f"nothing in gs://{bucket.name}/{prefix} after {waited:.0f} seconds; look at the machine's "

@@ -71,6 +71,40 @@ class Estate:
         """The folder of the lock files."""
         return self.folder / self.inner_settings.releases
 
+    def check(self) -> None:
+        """Whether both sides' configuration, the workload and the base image are fit to begin with.
+
+        The programs check the same, each when its turn comes; by then the other side may be up.
+
+        Raises:
+            InputError: one of them is no good, or the two sides don't belong together.
+        """
+        outer, inner, file = self.outer_settings, self.inner_settings, f"Pulumi.{self.inner_name}.yaml"
+        config.check_apart(inner, outer, file)
+        named = inner.outer_stack.rpartition("/")[2]
+        if named != self.outer_name:
+            raise InputError(
+                f"{file}: dmz:outerStack: '{inner.outer_stack}' is not the stack '{self.outer_name}'; "
+                f"write it with /{self.outer_name} at its end, or call dmz --outer {named}"
+            )
+        for key, here, there in (
+            ("workload", inner.workload, outer.workload),
+            ("runtime", inner.runtime, outer.runtime),
+        ):
+            if here != there:
+                raise InputError(
+                    f"{file}: dmz:{key}: '{here}' is not the outer side's, '{there}'; "
+                    "write the same on both sides"
+                )
+        for path in (inner.workload, inner.releases):
+            if not (self.folder / path).resolve().is_relative_to(self.folder.resolve()):
+                raise InputError(f"{file}: '{path}' leads out of the checkout; write a path inside it")
+        if self.workload.base_image != self.base_image.runtime:
+            raise InputError(
+                f"{file}: dmz:workload: {inner.workload} is made for the base image "
+                f"'{self.workload.base_image}', but dmz:runtime is '{inner.runtime}'; make the two the same"
+            )
+
     def outer_outputs(self) -> Mapping[str, Any]:
         """What the outer stack says of itself.
 

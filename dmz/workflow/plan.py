@@ -24,6 +24,9 @@ async def plan(estate: Estate, say: Say) -> Plan:
         InputError: the inner stack is not up, or a release does not read.
     """
     outputs = estate.inner_outputs()
+    if outputs.get("packageSync") and estate.workload.name not in releases.released(estate.releases):
+        # The sync would not withdraw everything for this, and so it is no plan.
+        releases.read(estate.releases, estate.workload.name)
     desired = releases.union(releases.read_all(estate.releases))
     async with connect(outputs["location"]) as google:
         say("reading what the inner repositories have")

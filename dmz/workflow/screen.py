@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 
 from dmz.artifact import Artifact, Kind
 from dmz.errors import RefusedError
+from dmz.promotion import inventory as inventories
 from dmz.promotion import release as releases
 from dmz.promotion.advisories import Advisories, Severity
 from dmz.promotion.base_image import BaseImage
@@ -70,8 +71,9 @@ async def screen(
 
     Raises:
         ScreeningRefusedError: something is refused and nothing takes its place; no file was written.
-        InputError: the inventory is another workload's, or the advisories are none.
+        InputError: the inventory answers something else than the checkout asks, or the advisories are none.
     """
+    inventories.check(inventory, estate.workload, estate.base_image, "the inventory")
     outputs = estate.outer_outputs()
     judge = Screening(Advisories.load(advisories), estate.base_image, Policy(threshold))
     async with connect(outputs["location"]) as google:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from dmz.artifact import Artifact
 from dmz.promotion import release as releases
@@ -34,13 +35,21 @@ class Verified:
         return not self.differences and self.report.passed
 
 
-async def report_of(estate: Estate, release: Release, say: Say, *, within: float = PATIENCE) -> Report:
+async def report_of(
+    estate: Estate, release: Release, say: Say, *, within: float = PATIENCE, since: datetime | None = None
+) -> Report:
     """The newest report of the sealed machine that names this release and the workload's present check.
+
+    Args:
+        within: seconds after which waiting ends.
+        since: a failure from before this moment is not the last word, as the machine tries again by itself;
+            None for the moment of the call.
 
     Raises:
         DmzError: there was none in time.
     """
     outputs = estate.inner_outputs()
+    earliest = (since or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
     async with connect(outputs["location"]) as google:
         return await newest(
             Bucket(google, outputs["reportsBucket"]),
@@ -49,6 +58,7 @@ async def report_of(estate: Estate, release: Release, say: Say, *, within: float
             lambda report: _speaks_of(report, release, estate.workload),
             say,
             within=within,
+            settled=lambda report: report.error is None or report.created >= earliest,
         )
 
 
@@ -57,18 +67,21 @@ def _speaks_of(report: Report, release: Release, workload: Workload) -> bool:
     return report.release == release.digest and (report.check is None or report.check.sha256 == check)
 
 
-async def verify(estate: Estate, say: Say, *, within: float = PATIENCE) -> Verified:
+async def verify(
+    estate: Estate, say: Say, *, within: float = PATIENCE, since: datetime | None = None
+) -> Verified:
     """Compare the four places for the workload's release.
 
     Args:
         within: seconds to wait for the machine's report.
+        since: as `report_of` takes it.
 
     Raises:
         InputError: there is no release, or it does not read.
         DmzError: the machine has not reported.
     """
     release = releases.read(estate.releases, estate.workload.name)
-    report = await report_of(estate, release, say, within=within)
+    report = await report_of(estate, release, say, within=within, since=since)
     others: list[Artifact] = [
         artifact
         for each in releases.read_all(estate.releases)

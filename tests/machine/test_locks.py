@@ -55,6 +55,16 @@ def test_one_changed_byte_in_any_file_is_refused(name: str) -> None:
         locks.parse("small", digest, texts)
 
 
+@pytest.mark.parametrize("name", ["../data.txt", "/etc/passwd", "..", ""])
+def test_a_file_name_that_would_leave_its_folder_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setitem(globals(), "FILES", FILES.replace(b"data.txt", name.encode()))
+    digest, texts = release()
+    with pytest.raises(StepError, match="leave its folder"):
+        locks.parse("small", digest, texts)
+
+
 def test_another_digest_is_refused() -> None:
     _, texts = release()
     with pytest.raises(StepError, match="not installing"):

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmz.errors import InputError
-from dmz.promotion import inventory
+from dmz.promotion import inventory, workload
 from dmz.promotion.inventory import Failure, Inventory
+from tests.promotion.builders import image
 
 FINE: dict[str, Any] = {
     "schema": 1,
@@ -192,3 +193,52 @@ def test_any_value_anywhere_passes_whole_or_is_refused(where: str, value: Any) -
         said = "fine"
         assert isinstance(found, Inventory)
     assert said.isprintable()
+
+
+WORKLOAD = workload.parse(
+    """
+    name = "small"
+    summary = "x"
+    base-image = "sandbox-debian-12"
+    apt = ["jq"]
+    python = ["Jax>=0.4", "tomli; python_version < '3.11'"]
+    check = "true"
+    [[file]]
+    name = "data.tgz"
+    address = "https://files.example.com/data.tgz"
+    sha256 = "dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd"
+    """,
+    "workloads/small.toml",
+)
+
+
+def answering(**changes: Any) -> Inventory:
+    """An inventory that answers what the workload asks, but for the changes."""
+    document = {**FINE, "workload_digest": workload.workload_digest(WORKLOAD), **changes}
+    found = read(document)
+    assert isinstance(found, Inventory)
+    return found
+
+
+def test_an_inventory_that_answers_the_workload_passes() -> None:
+    inventory.check(answering(), WORKLOAD, image(), "x.json")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"workload": "other"}, "its workload is 'other'"),
+        ({"workload_digest": "0" * 64}, "its workload digest"),
+        ({"base_image": {**FINE["base_image"], "runtime": "tpu-ubuntu2204-base"}}, "its base image"),
+        ({"base_image": {**FINE["base_image"], "python": "3.10.9"}}, "its Python is '3.10'"),
+        ({"base_image": {**FINE["base_image"], "architecture": "arm64"}}, "its architecture"),
+        ({"base_image": {**FINE["base_image"], "glibc": "2.35"}}, "its glibc"),
+        ({"pypi": []}, "it lacks jax"),
+        ({"files": []}, "its files"),
+        ({"files": [*FINE["files"], {"name": "more", "sha256": "e" * 64, "size": 1}]}, "its files"),
+    ],
+)
+def test_an_inventory_of_something_else_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said) as refused:
+        inventory.check(answering(**changes), WORKLOAD, image(), "x.json")
+    assert str(refused.value).startswith("x.json: ")

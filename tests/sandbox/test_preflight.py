@@ -40,6 +40,12 @@ def test_no_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "add one to /etc/apt/sources.list.d, or name a mirror in DMZ_SANDBOX_MIRROR" in text()
 
 
+@pytest.mark.parametrize("mirror", ["nonsense", "http://", "ftp://mirror.example/debian"])
+def test_a_mirror_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, mirror: str) -> None:
+    monkeypatch.setenv("DMZ_SANDBOX_MIRROR", mirror)
+    assert "DMZ_SANDBOX_MIRROR names no mirror: write it like http://HOST/debian" in text()
+
+
 def test_namespaces_that_are_not_permitted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")

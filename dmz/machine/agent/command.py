@@ -6,6 +6,9 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 
+_TELLING = ("e:", "error", "expected sha256", "got ")
+"""How the lines begin that say what was wrong: apt's and pip's errors, and pip's digests that differ."""
+
 
 class StepError(Exception):
     """A step of the agent that did not work; its text is one line."""
@@ -30,6 +33,6 @@ def run(arguments: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: 
     )
     if ended.returncode:
         said = (ended.stderr.strip() or ended.stdout.strip()).splitlines()
-        errors = [line for line in said if line.lower().lstrip().startswith(("e:", "error"))] or said[-4:]
+        errors = [line.strip() for line in said if line.lower().lstrip().startswith(_TELLING)] or said[-4:]
         raise StepError(f"{' '.join(arguments[:3])} ended with {ended.returncode}: {' / '.join(errors[-4:])}")
     return ended.stdout

@@ -28,6 +28,8 @@ _DEBS = Path("/opt/dmz/debs")
 _WHEELS = Path("/opt/dmz/wheels")
 _POLL = 2
 """Seconds between two looks at the release."""
+_AGAIN = 60
+"""Seconds after which a failed installation is tried again: somebody may have mended the repository."""
 _TRIES = 3
 """How often a failing installation is tried before it is reported: an index may lag behind the sync."""
 _CHECK_LIMIT = 3600
@@ -92,6 +94,9 @@ def _apt(settings: Mapping[str, Any], release: locks.Release) -> list[dict[str, 
 def _pypi(settings: Mapping[str, Any], release: locks.Release) -> list[dict[str, str]]:
     # A virtual environment is tied to its path: each has its own, and a link leads to the one in use.
     fresh = _VENV.with_name(f"venv-{stamp()}")
+    for failed in _VENV.parent.glob("venv-*"):
+        if failed != _VENV.resolve():
+            shutil.rmtree(failed, ignore_errors=True)
     shutil.rmtree(_WHEELS, ignore_errors=True)
     run(["python3", "-m", "venv", "--clear", str(fresh)])
     if release.wheels:
@@ -213,6 +218,7 @@ def report(settings: Mapping[str, Any], digest: str) -> dict[str, Any]:
 def main() -> None:
     """Install and report whenever the release or the settings changed; never ends."""
     debian.upgrades_off()
+    failed, again = "", 0.0
     while True:
         try:
             settings = metadata.settings()
@@ -220,13 +226,17 @@ def main() -> None:
             digest = current(settings)
             done = _STATE.read_text(encoding="utf-8") if _STATE.exists() else ""
             wanted = json.dumps({"settings": settings, "release": digest}, sort_keys=True)
-            if digest is not None and wanted != done:
+            due = wanted != failed or time.monotonic() >= again
+            if digest is not None and wanted != done and due:
                 say(f"installing release {digest[:16]} of the workload {settings['workload']}")
                 made = report(settings, digest)
                 name = f"reports/{settings['workload']}/{digest}/{settings['machine']}-{stamp()}.json"
                 storage.create_json(settings["report_bucket"], name, made)
-                _STATE.write_text(wanted, encoding="utf-8")
                 say(f"report published: {made['error'] or 'complete'}")
+                if made["error"]:
+                    failed, again = wanted, time.monotonic() + _AGAIN
+                else:
+                    _STATE.write_text(wanted, encoding="utf-8")
         except (StepError, OSError, KeyError, ValueError):
             # The next look may find the network or the release in order; the console says what was wrong.
             say(traceback.format_exc())

@@ -99,8 +99,16 @@ def parse(workload: str, digest: str, texts: Mapping[str, bytes]) -> Release:
             for package in python.get("packages", [])
             for wheel in package["wheels"]
         ),
-        files=tuple(File(entry["File"], entry["SHA256"]) for entry in _stanzas(texts[files].decode())),
+        files=tuple(
+            File(_plain(entry["File"]), entry["SHA256"]) for entry in _stanzas(texts[files].decode())
+        ),
     )
+
+
+def _plain(name: str) -> str:
+    if not name or name in {".", ".."} or "/" in name or "\0" in name:
+        raise StepError(f"the file name {name!r} would leave its folder: not installing")
+    return name
 
 
 def _toml(text: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from . import metadata, storage
 from .command import StepError, run
 
 _NETRC = Path("/opt/dmz/netrc")
+_LOCKED = Path("/opt/dmz/locked.txt")
 _CA = "/etc/ssl/certs/ca-certificates.crt"
 
 
@@ -152,16 +153,24 @@ def upload(wheel: Path, name: str, version: str, location: str, project: str, re
 def download_locked(python: str, locked: Mapping[str, str], location: str, simple: str, into: Path) -> None:
     """Download exactly these wheels: `NAME==VERSION` to SHA-256, checked by pip in its hash mode."""
     into.mkdir(parents=True, exist_ok=True)
-    wanted = Path("/opt/dmz/locked.txt")
-    wanted.write_text(
+    _LOCKED.write_text(
         "".join(f"{name} --hash=sha256:{digest}\n" for name, digest in sorted(locked.items())),
         encoding="utf-8",
     )
-    run(
-        [python, "-m", "pip", "download", "-q", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
-        + ["--index-url", simple, "-d", str(into), "-r", str(wanted)],
-        env=environment(location),
-    )
+    try:
+        run(
+            [python, "-m", "pip", "download", "-q", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
+            + ["--index-url", simple, "-d", str(into), "-r", str(_LOCKED)],
+            env=environment(location),
+        )
+    except StepError as error:
+        for name, digest in locked.items():
+            if digest in str(error):
+                raise StepError(
+                    f"{name}: the repository served other bytes than SHA-256 {digest}, "
+                    "which the release approved: not installing"
+                ) from None
+        raise
 
 
 def install_files(python: str, wheels: Sequence[Path]) -> None:
