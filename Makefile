@@ -9,15 +9,15 @@ TOOLS := bwrap:bubblewrap mmdebstrap:mmdebstrap nft:nftables ip:iproute2 gpg:gnu
 # Most tests wait for processes that they started; a file stays on one worker, and so does its sandbox.
 PARALLEL := -n 3 --dist loadfile
 
-.PHONY: demo test test-all lint format setup tools requirements down clean
+.PHONY: check demo test test-all lint format setup tools requirements down clean
 
-demo: setup tools  ## the main job, end to end, on this machine
+demo: check tools setup  ## the main job, end to end, on this machine
 	@$(BIN)/dmz run
 
-test: setup tools lint  ## what .ci/run calls
+test: check tools setup lint  ## what .ci/run calls
 	@$(BIN)/pytest -m "not slow" $(PARALLEL)
 
-test-all: setup tools lint  ## also what takes longer
+test-all: check tools setup lint  ## also what takes longer
 	@$(BIN)/pytest $(PARALLEL)
 
 lint: setup  ## style and types
@@ -35,7 +35,10 @@ $(VENV)/.done: requirements.txt pyproject.toml
 	@scripts/setup $(PYTHON) $(VENV)
 	@touch $@
 
-tools: setup
+check:
+	@scripts/check $(MAKECMDGOALS)
+
+tools: check
 	@scripts/tools $(TOOLS)
 
 requirements: setup  ## pin anew, with hashes

@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -93,13 +93,26 @@ class Stack:
     """One stack of this program."""
 
     def __init__(self, name: str, folder: Path) -> None:
+        """Find the stack; one that is not there yet is made when something is first done to it.
+
+        Raises:
+            InputError: it has no configuration.
+        """
         self.name = name
+        self._folder = folder
+        self._known: automation.Stack | None = None
         if not (folder / f"Pulumi.{name}.yaml").exists():
             raise InputError(
                 f"Pulumi.{name}.yaml: there is no such file; write the stack's configuration first"
             )
-        with _told(name):
-            self._stack = automation.create_or_select_stack(stack_name=name, work_dir=str(folder))
+        with _told(name), suppress(automation.StackNotFoundError):
+            self._known = automation.select_stack(stack_name=name, work_dir=str(folder))
+
+    @property
+    def _stack(self) -> automation.Stack:
+        if self._known is None:
+            self._known = automation.create_stack(stack_name=self.name, work_dir=str(self._folder))
+        return self._known
 
     def up(self, say: Say) -> Changes:
         """Make the stack's resources what the program declares."""
@@ -127,11 +140,15 @@ class Stack:
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs as plain values; empty before its first `up`."""
+        if self._known is None:
+            return {}
         with _told(self.name):
             return {name: output.value for name, output in self._stack.outputs().items()}
 
     def resources(self, kind: str = "") -> list[Mapping[str, Any]]:
         """The resources in the stack's state as the checkpoint has them; of one type if `kind` names it."""
+        if self._known is None:
+            return []
         with _told(self.name):
             state = self._stack.export_stack().deployment or {}
         found: list[Mapping[str, Any]] = state.get("resources") or []

@@ -285,13 +285,16 @@ def _refusals(found: Any) -> list[dict[str, Any]]:
 def plan(setting: _Setting, as_json: bool) -> None:
     """Show what the next sync would copy, keep and withdraw.
 
-    Compares the lock files with what the inner repositories hold at this moment. Changes nothing.
+    Compares the lock files with what the inner repositories hold at this moment. Changes nothing. The exit
+    code is 3 if the sync would refuse.
     """
     steps = Steps()
     with _told(as_json):
         estate = setting.entered(steps)
         with steps.step("plan", "Plan") as step:
             found = asyncio.run(plan_(estate, step.say))
+        first = not (estate.inner_settings.adopt or estate.inner.resources(SYNC))
+    code = REFUSED if found.conflicts or (found.foreign and first) else 0
     if as_json:
         _print(
             {
@@ -303,7 +306,7 @@ def plan(setting: _Setting, as_json: bool) -> None:
                 "foreign": [each.filename for each in found.foreign],
             }
         )
-        return
+        sys.exit(code)
     for artifact in found.copy:
         click.echo(f"+ {artifact.key} {artifact.version}")
     for stored in found.withdraw:
@@ -312,12 +315,13 @@ def plan(setting: _Setting, as_json: bool) -> None:
         click.echo(f"! {conflict}")
     for stored in found.lingering:
         click.echo(f"~ {stored.filename} is in no release, and stays: its version has a released file")
-    if found.foreign and not (estate.inner_settings.adopt or estate.inner.resources(SYNC)):
+    if found.foreign and first:
         click.echo(
             f"! the first sync waits for dmz:adopt: true: {len(found.foreign)} of these files "
             "are in no release, and this stack did not put them there"
         )
     click.echo(f"{len(found.copy)} to copy, {len(found.keep)} to keep, {len(found.withdraw)} to withdraw")
+    sys.exit(code)
 
 
 @cli.command()

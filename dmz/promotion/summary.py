@@ -57,9 +57,14 @@ class Summary:
     """By step."""
 
     @property
-    def sealed(self) -> bool:
-        """Whether there is no way out at all."""
-        return self.network_sealed and self.perimeter_sealed
+    def open_ways(self) -> tuple[str, ...]:
+        """What is not sealed, each in words; empty when there is no way out at all."""
+        found = []
+        if not self.network_sealed:
+            found.append("NOT SEALED: a way out of the network is open, or nothing shows that it is closed")
+        if not self.perimeter_sealed:
+            found.append("NOT SEALED: no service perimeter")
+        return tuple(found)
 
     def document(self) -> dict[str, Any]:
         """The content of `report.json`."""
@@ -79,6 +84,7 @@ class Summary:
                 for each in sorted(self.refused, key=lambda each: (each.purl, each.advisory))
             ],
             "sealed": {"network": self.network_sealed, "perimeter": self.perimeter_sealed},
+            "open": list(self.open_ways),
             "sync": {
                 "copied": self.sync.copied,
                 "kept": self.sync.kept,

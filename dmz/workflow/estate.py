@@ -30,12 +30,12 @@ class Estate:
 
     @cached_property
     def outer(self) -> Stack:
-        """The outer stack; made when there is none yet."""
+        """The outer stack; made by the first operation when there is none yet."""
         return Stack(self.outer_name, self.folder)
 
     @cached_property
     def inner(self) -> Stack:
-        """The inner stack; made when there is none yet."""
+        """The inner stack; made by the first operation when there is none yet."""
         return Stack(self.inner_name, self.folder)
 
     @cached_property

@@ -46,8 +46,6 @@ class Ran:
     screened: Screened
     verified: Verified
     judgements: tuple[Judgement, ...]
-    seal: str
-    """The inner stack's own word on what is not sealed; empty when nothing is open."""
     preview: Changes
     changed: bool
     """Whether anything is other than before."""
@@ -112,7 +110,6 @@ def run(estate: Estate, options: Options, steps: Steps) -> Ran:
     if verified.report.error:
         raise RefusedError(f"the inner machine refused: {verified.report.error}")
     judgements = judge(inventory.probes, verified.report.probes)
-    seal = str(outputs.get("seal") or "")
     summary = Summary(
         workload=estate.workload.name,
         release_digest=screened.release.digest,
@@ -121,7 +118,7 @@ def run(estate: Estate, options: Options, steps: Steps) -> Ran:
         installed=counts(held.kind for held in verified.report.held),
         refused=screened.refused,
         network_sealed=sealed(judgements),
-        perimeter_sealed=not seal,
+        perimeter_sealed=not outputs.get("seal"),
         sync=copied,
         outer_probes=inventory.probes,
         inner_probes=verified.report.probes,
@@ -129,7 +126,7 @@ def run(estate: Estate, options: Options, steps: Steps) -> Ran:
         seconds=steps.seconds,
     )
     changed = outer.any or inner.any or screened.changed
-    return Ran(summary, screened, verified, tuple(judgements), seal, preview, changed)
+    return Ran(summary, screened, verified, tuple(judgements), preview, changed)
 
 
 def counts_of(inventory: Inventory) -> dict[str, int]:

@@ -44,16 +44,14 @@ def announce(ran: Ran, report: Path, steps: Steps) -> None:
     for each in ran.judgements:
         if each.verdict is not Verdict.SEALED:
             say(f"    {each.name} to {each.target}: {each.verdict}", style="red")
-    if not summary.network_sealed:
-        say("  NOT SEALED: a way out is open, or nothing shows that it is closed.", style="red")
     if verified.holds:
         say("  Verified: released = in outer = in inner = installed, by SHA-256.", style="green")
     else:
         say("  NOT as released:", style="red")
         for difference in verified.differences:
             say(f"    {difference}", style="red")
-    if ran.seal:
-        say(f"  {ran.seal}", style="yellow")
+    for words in summary.open_ways:
+        say(f"  {words}", style="yellow")
     if not ran.changed:
         say("  Nothing had to change.", style="bold")
     say("")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from dmz.artifact import Artifact, Kind
+from dmz.automation import Stack
 from dmz.errors import DmzError
 from dmz.promotion import release as releases
 from dmz.promotion.probes import Verdict
@@ -42,7 +43,7 @@ def test_a_release_is_discovered_screened_copied_installed_and_verified(world: W
     assert ran.summary.installed["pypi"] == 3
     assert ran.summary.network_sealed
     assert not ran.summary.perimeter_sealed
-    assert "NOT SEALED" in ran.seal
+    assert ran.summary.open_ways == ("NOT SEALED: no service perimeter",)
 
 
 def test_every_way_out_is_closed_and_has_a_control_that_is_open(world: World) -> None:
@@ -251,3 +252,15 @@ def test_the_machine_refuses_another_base_image(world: World) -> None:
     finally:
         for name, body in before.items():
             (folder / name).write_bytes(body)
+
+
+def test_looking_at_a_stack_that_is_not_there_makes_none(world: World) -> None:
+    path = world.folder / "Pulumi.later.yaml"
+    path.write_text((world.folder / "Pulumi.inner.yaml").read_text())
+    try:
+        stack = Stack("later", world.folder)
+        assert stack.outputs() == {}
+        assert stack.resources() == []
+        assert not list((world.daemon.root / "state").rglob("later*"))
+    finally:
+        path.unlink()
