@@ -357,13 +357,17 @@ async def _sync(inputs: _Inputs, *, adopt: bool) -> dict[str, Any]:
                 f"{at.done} of {at.total} files copied, {at.bytes >> 20} of {at.total_bytes >> 20} MiB"
             )
 
-        counters = await carry_out(todo, _sources(google, inputs, todo.copy), inner.registries, progress)
-        debs = [artifact for artifact in approved if artifact.kind is Kind.APT]
-        if debs:
-            ticker.says("waiting until the inner apt index shows all packages")
-            await inner.apt.settle(debs)
-        ticker.says("publishing the releases to the machines")
-        await _publish(inner.release, inputs.releases, files)
+        async def publish() -> None:
+            debs = [artifact for artifact in approved if artifact.kind is Kind.APT]
+            if debs:
+                ticker.says("waiting until the inner apt index shows all packages")
+                await inner.apt.settle(debs)
+            ticker.says("publishing the releases to the machines")
+            await _publish(inner.release, inputs.releases, files)
+            ticker.says(f"withdrawing {len(todo.withdraw)} files")
+
+        sources = _sources(google, inputs, todo.copy)
+        counters = await carry_out(todo, sources, inner.registries, progress, arrived=publish)
     return _outputs(counters, todo)
 
 

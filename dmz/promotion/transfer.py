@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -99,8 +99,9 @@ async def carry_out(
     destinations: Mapping[Kind, Registry],
     progress: Callable[[Progress], None] | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    arrived: Callable[[], Awaitable[None]] | None = None,
 ) -> Counters:
-    """Copy, compare with the destination's own record, and only then withdraw.
+    """Copy, compare with the destination's own record, tell who reads, and only then withdraw.
 
     It may be run again at any point: what is in place stays, what was left out follows.
 
@@ -110,6 +111,8 @@ async def carry_out(
         destinations: inner repositories by kind.
         progress: called after each copied artifact.
         limits: concurrency and retries.
+        arrived: called when all that is approved is in place and before anything goes, to point those who
+            read at the new; when it fails, nothing is withdrawn.
 
     Raises:
         InputError: the plan names a repository that is not among those given; nothing was changed.
@@ -120,6 +123,8 @@ async def carry_out(
     _check(plan, sources, destinations)
     await _copy(plan, sources, destinations, progress, limits)
     await _compare(plan, destinations)
+    if arrived:
+        await arrived()
     for kind, leaving in _by_kind(plan.withdraw).items():
         await destinations[kind].withdraw(leaving)
     return Counters(

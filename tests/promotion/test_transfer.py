@@ -143,6 +143,30 @@ def test_a_second_sync_does_nothing() -> None:
     assert all(memory.log == [] for memory in world.inner.values())
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_who_reads_is_told_when_all_is_there_and_before_anything_goes(fails: bool) -> None:
+    world = World()
+    jax, old = world.offer(wheel("jax"), b"wheel"), wheel("old")
+    world.inner[Kind.PYPI].add(old, b"wheel")
+    seen: list[list[Stored]] = []
+
+    async def arrived() -> None:
+        seen.append(world.content())
+        if fails:
+            raise TransferError("nobody could be told")
+
+    made = plan([jax], world.content())
+    work = carry_out(made, world.outer, world.inner, limits=QUICK, arrived=arrived)
+    if fails:
+        with pytest.raises(TransferError, match="nobody could be told"):
+            asyncio.run(work)
+        assert world.content() == sorted([stored(jax), stored(old)])
+    else:
+        asyncio.run(work)
+        assert world.content() == [stored(jax)]
+    assert seen == [sorted([stored(jax), stored(old)])]
+
+
 def test_withdrawing_comes_after_copying_and_comparing() -> None:
     world = World()
     jax = world.offer(wheel("jax"), b"wheel")
