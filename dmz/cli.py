@@ -29,7 +29,7 @@ from dmz.workflow.discover import discover as discover_
 from dmz.workflow.estate import Estate
 from dmz.workflow.plan import SYNC
 from dmz.workflow.plan import plan as plan_
-from dmz.workflow.run import Options, counts_of
+from dmz.workflow.run import Options, counted
 from dmz.workflow.run import run as run_
 from dmz.workflow.screen import Screened, ScreeningRefusedError
 from dmz.workflow.screen import screen as screen_
@@ -194,11 +194,7 @@ def discover(setting: _Setting, patience: float, output: Path | None, as_json: b
     if as_json:
         _print(document)
         return
-    numbers = counts_of(found)
-    click.echo(
-        f"{found.workload} on {found.base_image.runtime}: {numbers['apt']} debs, "
-        f"{numbers['pypi']} Python distributions, {numbers['files']} files"
-    )
+    click.echo(f"{found.workload} on {found.base_image.runtime}: {counted(found)}")
     for deb in found.apt:
         click.echo(f"  apt   {deb.name}:{deb.architecture} {deb.version}")
     for wheel in found.pypi:

@@ -14,13 +14,17 @@ from typing import Any, cast
 import pytest
 
 from dmz.console import Steps
-from dmz.errors import DmzError, InputError
+from dmz.errors import DmzError, InputError, RefusedError
 from dmz.promotion.advisories import Severity
+from dmz.promotion.inventory import File
 from dmz.registries.bucket import Bucket, Object
 from dmz.workflow.claims import newest
 from dmz.workflow.estate import Estate
 from dmz.workflow.plan import plan
 from dmz.workflow.run import Options, run
+from dmz.workflow.screen import file_entries
+from tests.promotion.builders import file, sha
+from tests.promotion.memory import Memory
 
 ROOT = Path(__file__).parents[1]
 
@@ -109,3 +113,17 @@ def test_when_time_is_up_what_is_not_settled_is_told_as_it_is() -> None:
 def test_silence_is_an_error() -> None:
     with pytest.raises(DmzError, match="nothing in"):
         last_word(Said([]), 0)
+
+
+def test_a_file_has_the_size_of_the_buckets_record_and_not_of_the_claim() -> None:
+    bucket, content = Memory(), b"to be or not to be"
+    bucket.add(file(content=content), content)
+    name, digest = file(content=content).filename, sha(content)
+    [entry] = asyncio.run(file_entries(bucket, [File(name=name, sha256=digest, size=1)]))
+    assert entry.artifact.size == len(content)
+
+
+def test_a_file_that_the_bucket_does_not_have_is_refused() -> None:
+    claimed = File(name="corpus.txt", sha256="a" * 64, size=1)
+    with pytest.raises(RefusedError, match=r"corpus\.txt .* does not have it"):
+        asyncio.run(file_entries(Memory(), [claimed]))

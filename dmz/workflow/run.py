@@ -80,7 +80,7 @@ def run(estate: Estate, options: Options, steps: Steps) -> Ran:
         step.outcome = str(outer)
     with steps.step("discover", "Discovery: the outer machine installs the workload") as step:
         inventory = asyncio.run(discover(estate, step.say, within=options.patience, since=began))
-        step.outcome = _counted(counts_of(inventory))
+        step.outcome = counted(inventory)
     with steps.step("screen", "Screening: inventory, advisories, policy") as step:
         screened = asyncio.run(screen(estate, inventory, options.advisories, options.threshold, step.say))
         step.outcome = (
@@ -134,7 +134,9 @@ def counts_of(inventory: Inventory) -> dict[str, int]:
     return {"apt": len(inventory.apt), "pypi": len(inventory.pypi), "files": len(inventory.files)}
 
 
-def _counted(found: Mapping[str, int]) -> str:
+def counted(inventory: Inventory) -> str:
+    """The same in words."""
+    found = counts_of(inventory)
     return f"{found['apt']} debs, {found['pypi']} Python distributions, {found['files']} files"
 
 

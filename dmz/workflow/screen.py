@@ -6,7 +6,7 @@ their upstream's, and a version that is refused leads to a new resolution that l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -22,19 +22,21 @@ from dmz.promotion import release as releases
 from dmz.promotion.advisories import Advisories, Severity
 from dmz.promotion.base_image import BaseImage
 from dmz.promotion.entry import FILES, Entry
-from dmz.promotion.inventory import Inventory, Wheel
+from dmz.promotion.inventory import File, Inventory, Wheel
 from dmz.promotion.release import Release
 from dmz.promotion.screening import Policy, Remedy, Screening, Verdict, explain, remedy
 from dmz.promotion.summary import Refusal
 from dmz.promotion.workload import Workload, workload_digest
 from dmz.registries.bucket import BucketRegistry
 from dmz.registries.google import Google, connect
-from dmz.registries.index import AptSuites, IndexFile, PythonIndex
+from dmz.registries.index import IndexFile, PythonIndex
+from dmz.registries.interface import Registry
 from dmz.registries.python import PythonRegistry
 from dmz.registries.upstream import upload_times, upstream_of
 from dmz.resolution import REQUESTED, UnsatisfiableError, resolve
 from dmz.workflow.claims import Say
 from dmz.workflow.estate import Estate
+from dmz.workflow.holdings import outer_suites
 
 DEPENDENCY: Final = "dependency"
 """The reason of a deb that the workload does not name: apt does not say which package wanted it."""
@@ -77,9 +79,9 @@ async def screen(
     outputs = estate.outer_outputs()
     judge = Screening(Advisories.load(advisories), estate.base_image, Policy(threshold))
     async with connect(outputs["location"]) as google:
-        facts = _Outer(google, outputs, estate.base_image, say)
+        facts = _Outer(google, outputs, estate.base_image)
         say("asking the outer repositories for digests and sizes")
-        others = [*await facts.debs(inventory), *_files(inventory)]
+        others = [*await facts.debs(inventory), *await file_entries(facts.files, inventory.files)]
         wheels = await facts.wheels(inventory.pypi)
         search = _Search(judge, estate.workload, estate.base_image, facts, say)
         wheels, refused, explanations = await search.settle(wheels)
@@ -105,20 +107,32 @@ async def screen(
     return Screened(made, changed, tuple(refused), tuple(explanations), noted)
 
 
-def _files(inventory: Inventory) -> Iterable[Entry]:
-    for file in inventory.files:
-        # The workload names the SHA-256, and the copy is held to it: the claim's size is only for the sums.
-        yield Entry(
-            Artifact(
-                Kind.FILE, file.name, "", file.sha256, file.name, file.sha256, file.size, FILES, (REQUESTED,)
+async def file_entries(bucket: Registry, claimed: Sequence[File]) -> list[Entry]:
+    """An entry for each file of an inventory, with the size that the outer bucket's own record has.
+
+    Raises:
+        RefusedError: the bucket does not have a file that the machine claims to have put there.
+    """
+    kept = {(each.filename, each.sha256): each for each in await bucket.list()} if claimed else {}
+    entries = []
+    for file in claimed:
+        stored = kept.get((file.name, file.sha256))
+        if stored is None:
+            raise RefusedError(
+                f"{file.name} (SHA-256 {file.sha256}) is on the outer machine, but the files bucket does not "
+                "have it; start the machine again, then run dmz screen"
             )
+        name, digest = stored.filename, stored.sha256
+        entries.append(
+            Entry(Artifact(Kind.FILE, name, "", digest, name, digest, stored.size, FILES, (REQUESTED,)))
         )
+    return entries
 
 
 class _Outer:
     """What the outer repositories and their upstream say."""
 
-    def __init__(self, google: Google, outputs: Mapping[str, Any], image: BaseImage, say: Say) -> None:
+    def __init__(self, google: Google, outputs: Mapping[str, Any], image: BaseImage) -> None:
         project, location = outputs["project"], outputs["location"]
         self.google = google
         self.image = image
@@ -129,14 +143,7 @@ class _Outer:
         self.built_registry = PythonRegistry(google, project, location, self._built_id)
         self.files = BucketRegistry(google, outputs["filesBucket"])
         self._place = (project, location)
-        self._suites = AptSuites(
-            google,
-            project,
-            [(entry["repository"], entry["suite"]) for entry in outputs["aptRepositories"]],
-            components=image.components,
-            architecture=image.architecture,
-        )
-        self._say = say
+        self._suites = outer_suites(google, outputs, image)
 
     async def debs(self, inventory: Inventory) -> list[Entry]:
         """An entry for each deb of the inventory, from the suites' indexes."""

@@ -91,7 +91,7 @@ async def verify(
     outer, inner = estate.outer_outputs(), estate.inner_outputs()
     async with connect(inner["location"]) as google:
         say("reading what the outer repositories have")
-        outside = await held_outside(google, outer, estate.base_image.components, release.artifacts)
+        outside = await held_outside(google, outer, estate.base_image, release.artifacts)
         say("reading what the inner repositories have")
         inside = await held_inside(google, inner)
     found = differences(release.artifacts, outside, inside, report.held, others)
