@@ -15,7 +15,7 @@ import pytest
 
 from dmz.console import Steps
 from dmz.errors import DmzError, InputError, RefusedError
-from dmz.promotion.advisories import Severity
+from dmz.promotion.finding import Severity
 from dmz.promotion.inventory import File
 from dmz.registries.bucket import Bucket, Object
 from dmz.workflow.claims import newest

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
 from functools import cmp_to_key
 from pathlib import Path
 from typing import Any, Final
@@ -17,36 +16,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dmz.errors import InputError
 from dmz.promotion import versions
+from dmz.promotion.finding import Finding, Nature, Severity
 from dmz.promotion.versions import PYPI, Ordered
 from dmz.promotion.wording import printable, problem
 
 _DISTRIBUTIONS: Final = ("Debian:", "Ubuntu:")
-
-
-class Severity(IntEnum):
-    """How bad; the ranks of CVSS v3.1 and v4.0, section "Qualitative Severity Rating Scale"."""
-
-    NONE = 0
-    LOW = 1
-    MEDIUM = 2
-    HIGH = 3
-    CRITICAL = 4
-
-    def __str__(self) -> str:
-        return self.name.lower()
-
-    @classmethod
-    def parse(cls, word: str) -> Severity:
-        """A severity from its name, as it stands in configuration.
-
-        Raises:
-            InputError: there is no such severity.
-        """
-        try:
-            return cls[word.upper()]
-        except KeyError:
-            known = ", ".join(str(each) for each in cls)
-            raise InputError(f"'{printable(word, 40)}' is no severity; use one of {known}") from None
 
 
 _WORDS: Final[Mapping[str, Severity]] = {
@@ -100,39 +74,6 @@ class _Osv(_Lenient):
     severity: list[_Score] = []
     affected: list[_Affected] = []
     database_specific: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One known problem of one version; records that are aliases of each other are one finding."""
-
-    id: str
-    aliases: tuple[str, ...]
-    """The other names that it goes by."""
-    summary: str
-    severity: Severity | None
-    """None: no record says."""
-    fixed: tuple[str, ...]
-    """Versions that mend it, one for each line of development, in the ecosystem's order."""
-
-    @property
-    def malicious(self) -> bool:
-        """Not a weakness but an attack: OSV's records of malware have ids `MAL-…`."""
-        return any(name.startswith("MAL-") for name in (self.id, *self.aliases))
-
-    @property
-    def label(self) -> str:
-        """The name that people know first, with the record's id: `CVE-2025-4565 (GHSA-8qvm-5x2c-j2w7)`."""
-        cve = next((name for name in (self.id, *self.aliases) if name.startswith("CVE-")), self.id)
-        return cve if cve == self.id else f"{cve} ({self.id})"
-
-    def refuses(self, threshold: Severity) -> bool:
-        """Whether it keeps a version out.
-
-        A finding without a severity counts as being at the threshold: that nobody rated it does not make
-        it harmless. Malware is refused whatever its rating.
-        """
-        return self.malicious or self.severity is None or self.severity >= threshold
 
 
 @dataclass(frozen=True)
@@ -353,6 +294,8 @@ def _finding(ecosystem: str, group: list[_Concern]) -> Finding:
         summary=printable(texts[0], 160) if texts else "",
         severity=max(severities) if severities else None,
         fixed=tuple(sorted(known, key=lambda text: known[text])),
+        # OSV's records of malware have ids `MAL-…`.
+        nature=Nature.MALWARE if any(name.startswith("MAL-") for name in names) else Nature.VULNERABILITY,
     )
 
 

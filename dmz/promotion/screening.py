@@ -13,9 +13,10 @@ from packaging.version import Version
 
 from dmz.artifact import Artifact, Kind
 from dmz.promotion import versions
-from dmz.promotion.advisories import Advisories, Finding, Severity
+from dmz.promotion.advisories import Advisories
 from dmz.promotion.base_image import BaseImage
 from dmz.promotion.entry import Entry
+from dmz.promotion.finding import Finding, Nature, Severity
 from dmz.promotion.versions import PYPI
 
 _SAFE: Final = ".-_~:"
@@ -153,7 +154,11 @@ def explain(verdict: Verdict, found: Remedy | None, asked: Sequence[str] = ()) -
 
 
 def _reason(finding: Finding) -> str:
-    rating = "malicious" if finding.malicious else str(finding.severity or "no severity given, so refused")
+    rating = (
+        "malicious"
+        if finding.nature is Nature.MALWARE
+        else str(finding.severity or "no severity given, so refused")
+    )
     summary = f": {finding.summary.rstrip('.')}" if finding.summary else ""
     fixed = f", fixed in {' or '.join(finding.fixed)}" if finding.fixed else ", no fixed version"
     return f"{finding.label}, {rating}{summary}{fixed}"

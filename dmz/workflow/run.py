@@ -14,7 +14,7 @@ from dmz.automation import Changes, engine
 from dmz.console import Steps
 from dmz.errors import DmzError, RefusedError
 from dmz.promotion import release as releases
-from dmz.promotion.advisories import Severity
+from dmz.promotion.finding import Severity
 from dmz.promotion.inventory import Inventory
 from dmz.promotion.probes import Judgement, Verdict, judge, sealed
 from dmz.promotion.summary import Summary, counts

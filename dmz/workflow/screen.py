@@ -19,9 +19,10 @@ from dmz.artifact import Artifact, Kind
 from dmz.errors import RefusedError
 from dmz.promotion import inventory as inventories
 from dmz.promotion import release as releases
-from dmz.promotion.advisories import Advisories, Severity
+from dmz.promotion.advisories import Advisories
 from dmz.promotion.base_image import BaseImage
 from dmz.promotion.entry import FILES, Entry
+from dmz.promotion.finding import Severity
 from dmz.promotion.inventory import File, Inventory, Wheel
 from dmz.promotion.release import Release
 from dmz.promotion.screening import Policy, Remedy, Screening, Verdict, explain, remedy

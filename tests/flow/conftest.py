@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from dmz.console import Steps
-from dmz.promotion.advisories import Severity
+from dmz.promotion.finding import Severity
 from dmz.registries.google import Google, connect
 from dmz.workflow.discover import discover
 from dmz.workflow.estate import Estate

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from dmz.errors import InputError
-from dmz.promotion.advisories import Advisories, Severity
+from dmz.promotion.advisories import Advisories
+from dmz.promotion.finding import Severity
 from tests.promotion.builders import pep440
 
 HIGH = {"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N"}

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from dmz.artifact import Kind
-from dmz.promotion.advisories import Advisories, Severity
+from dmz.promotion.advisories import Advisories
+from dmz.promotion.finding import Severity
 from dmz.promotion.screening import Policy, Remedy, Screening, explain, purl, remedy
 from tests.promotion.builders import deb, entry, file, image, wheel
 from tests.promotion.test_advisories import HIGH, record

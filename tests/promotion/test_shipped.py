@@ -10,8 +10,9 @@ from packaging.requirements import Requirement
 
 from dmz.artifact import Kind
 from dmz.promotion import workload
-from dmz.promotion.advisories import Advisories, Severity
+from dmz.promotion.advisories import Advisories
 from dmz.promotion.base_image import base_images
+from dmz.promotion.finding import Severity
 from dmz.promotion.screening import remedy
 from tests.promotion.builders import DEBIAN
 from tests.promotion.test_screening import PROTOBUF, screening

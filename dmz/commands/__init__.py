@@ -1,0 +1,1 @@
+"""What people and CI call: a file for each command, a thin call of `dmz.workflow`."""

@@ -1,0 +1,112 @@
+"""What all commands share: the setting of a call, its options, and how it ends.
+
+Exit codes: 0 as asked; 1 something did not work; 2 bad input, nothing was changed; 3 refused by screening or
+by a check; 4 verified and found different, or a way out of the sealed network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import click
+
+from dmz import targets
+from dmz.console import Steps
+from dmz.errors import DmzError, InputError, RefusedError
+from dmz.promotion.finding import Severity
+from dmz.promotion.summary import Refusal
+from dmz.workflow.claims import PATIENCE
+from dmz.workflow.estate import Estate
+from dmz.workflow.screen import ScreeningRefusedError
+
+FAILED: Final = 1
+BAD_INPUT: Final = 2
+REFUSED: Final = 3
+DIFFERENT: Final = 4
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print the result as JSON on standard output."
+)
+advisories_option = click.option(
+    "--advisories",
+    type=click.Path(path_type=Path),
+    default=Path("advisories"),
+    show_default=True,
+    help="Folder of OSV records to screen against.",
+)
+threshold_option = click.option(
+    "--threshold",
+    type=click.Choice([str(each).lower() for each in Severity]),
+    default="medium",
+    show_default=True,
+    help="Severity from which a finding refuses; a finding without severity always does.",
+)
+patience_option = click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    default=PATIENCE,
+    show_default=True,
+    help="Seconds to wait for a machine.",
+)
+
+
+class Setting:
+    """The target and the estate of one call; the target is entered when a command needs it."""
+
+    def __init__(self, target: str, estate: Estate) -> None:
+        self.target = target
+        self._estate = estate
+
+    def entered(self, steps: Steps) -> Estate:
+        """The estate, with the environment leading to the target."""
+        if not (self._estate.folder / "Pulumi.yaml").exists():
+            raise InputError(f"{self._estate.folder} has no Pulumi.yaml; go to the checkout, or use -C")
+        # The program reads the workload and the releases relative to Pulumi.yaml, and so do the commands.
+        os.chdir(self._estate.folder)
+        # Bad configuration is said before anything comes up.
+        self._estate.check()
+        with steps.step("target", f"Target: {self.target}") as step:
+            targets.enter(self.target, step.say)
+        return self._estate
+
+
+@contextmanager
+def told(as_json: bool) -> Iterator[None]:
+    """Ends the program with one line and the exit code that fits, whatever the project's own error was."""
+    try:
+        yield
+    except ScreeningRefusedError as error:
+        end(REFUSED, str(error), as_json, {"refused": refusals(error.refusals)})
+    except InputError as error:
+        end(BAD_INPUT, str(error), as_json)
+    except RefusedError as error:
+        end(REFUSED, str(error), as_json)
+    except DmzError as error:
+        end(FAILED, str(error), as_json)
+
+
+def end(code: int, message: str, as_json: bool, more: dict[str, Any] | None = None) -> NoReturn:
+    """End the program with one line and an exit code."""
+    if as_json:
+        print_json({"error": message, **(more or {})})
+    click.secho(f"dmz: {message}", fg="red", err=True)
+    sys.exit(code)
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """The result of a command, for scripts."""
+    click.echo(json.dumps(document, indent=2))
+
+
+def refusals(found: Iterable[Refusal]) -> list[dict[str, Any]]:
+    """Refusals, for scripts."""
+    return [
+        {"purl": each.purl, "advisory": each.advisory, "fixed": list(each.fixed), "remedy": each.remedy}
+        for each in found
+    ]

@@ -1,0 +1,83 @@
+"""The finding: one known problem of one version, whoever knows of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from dmz.errors import InputError
+from dmz.promotion.wording import printable
+
+
+class Severity(IntEnum):
+    """How bad; the ranks of CVSS v3.1 and v4.0, section "Qualitative Severity Rating Scale"."""
+
+    NONE = 0
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+    CRITICAL = 4
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+    @classmethod
+    def parse(cls, word: str) -> Severity:
+        """A severity from its name, as it stands in configuration.
+
+        Raises:
+            InputError: there is no such severity.
+        """
+        try:
+            return cls[word.upper()]
+        except KeyError:
+            known = ", ".join(str(each) for each in cls)
+            raise InputError(f"'{printable(word, 40)}' is no severity; use one of {known}") from None
+
+
+class Nature(StrEnum):
+    """What sort of problem."""
+
+    VULNERABILITY = "vulnerability"
+    MALWARE = "malware"
+    """Not a weakness but an attack."""
+    UNSUPPORTED = "unsupported"
+    """Nobody mends it any more."""
+    DENIED = "denied"
+    """Somebody here wrote it on a list."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One known problem of one version; records that are aliases of each other are one finding."""
+
+    id: str
+    aliases: tuple[str, ...]
+    """The other names that it goes by."""
+    summary: str
+    severity: Severity | None
+    """None: nobody says."""
+    fixed: tuple[str, ...]
+    """Versions that mend it, one for each line of development, in the ecosystem's order."""
+    nature: Nature = Nature.VULNERABILITY
+    source: str = "osv"
+    """Which source knows of it, by its name in the policy."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Everything that it is called, by which a waiver may name it."""
+        return (self.id, *self.aliases)
+
+    @property
+    def label(self) -> str:
+        """The name that people know first, with the record's id: `CVE-2025-4565 (GHSA-8qvm-5x2c-j2w7)`."""
+        cve = next((name for name in self.names if name.startswith("CVE-")), self.id)
+        return cve if cve == self.id else f"{cve} ({self.id})"
+
+    def refuses(self, threshold: Severity) -> bool:
+        """Whether it keeps a version out.
+
+        A finding without a severity counts as being at the threshold: that nobody rated it does not make
+        it harmless. Malware is refused whatever its rating.
+        """
+        return self.nature is Nature.MALWARE or self.severity is None or self.severity >= threshold
