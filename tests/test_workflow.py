@@ -20,9 +20,9 @@ from dmz.promotion.inventory import File
 from dmz.registries.bucket import Bucket, Object
 from dmz.workflow.claims import newest
 from dmz.workflow.estate import Estate
+from dmz.workflow.outer import file_entries
 from dmz.workflow.plan import plan
 from dmz.workflow.run import Options, run
-from dmz.workflow.screen import file_entries
 from tests.promotion.builders import file, sha
 from tests.promotion.memory import Memory
 

@@ -23,7 +23,7 @@ from dmz.promotion.finding import Severity
 from dmz.promotion.summary import Refusal
 from dmz.workflow.claims import PATIENCE
 from dmz.workflow.estate import Estate
-from dmz.workflow.screen import ScreeningRefusedError
+from dmz.workflow.settle import ScreeningRefusedError
 
 FAILED: Final = 1
 BAD_INPUT: Final = 2

@@ -20,7 +20,7 @@ from dmz.promotion import release as releases
 from dmz.promotion.probes import Verdict
 from dmz.registries.google import connect
 from dmz.registries.python import PythonRegistry
-from dmz.workflow.screen import ScreeningRefusedError
+from dmz.workflow.settle import ScreeningRefusedError
 from dmz.workflow.verify import verify
 from tests.flow.conftest import BASE, World
 from tests.flow.upstream import wheel
