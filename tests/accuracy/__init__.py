@@ -1,0 +1,1 @@
+"""How right screening is, measured on versions whose answer is known."""
