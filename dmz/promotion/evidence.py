@@ -44,7 +44,8 @@ class Evidence:
 
     entry: Entry
     published: datetime | None = None
-    """When the upstream got this file (PEP 700), or the version entered the suite; UTC."""
+    """When the upstream got this file (PEP 700), or the sdist that it was built from, or the version entered
+    the suite; UTC."""
     licence: str | None = None
     """SPDX expression, from the metadata's License-Expression or what it says of old; None: not known."""
     licence_text: str = ""
@@ -52,7 +53,8 @@ class Evidence:
     status: Status | None = None
     """Of the project; None: its index does not say."""
     yanked: str | None = None
-    """The reason why its publisher took the file back (PEP 592), may be empty; None: it is not yanked."""
+    """The reason why its publisher took the file back (PEP 592), may be empty; None: it is not yanked, or not
+    known. What upstream has deleted since counts as taken back."""
     last_upload: datetime | None = None
     """When the project published anything for the last time; UTC."""
     publisher: Publisher | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 
 from dmz.errors import InputError
@@ -74,10 +75,31 @@ class Finding:
         cve = next((name for name in self.names if name.startswith("CVE-")), self.id)
         return cve if cve == self.id else f"{cve} ({self.id})"
 
-    def refuses(self, threshold: Severity) -> bool:
-        """Whether it keeps a version out.
 
-        A finding without a severity counts as being at the threshold: that nobody rated it does not make
-        it harmless. Malware is refused whatever its rating.
-        """
-        return self.nature is Nature.MALWARE or self.severity is None or self.severity >= threshold
+def merged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """One finding for each problem, whichever sources know of it: those of one nature that share a name.
+
+    It takes the worst severity, and every name and fixed version that any of them gives.
+    """
+    found: list[Finding] = []
+    for finding in findings:
+        same = [
+            each for each in found if each.nature is finding.nature and set(each.names) & set(finding.names)
+        ]
+        for each in same:
+            found.remove(each)
+            finding = _both(each, finding)
+        found.append(finding)
+    return tuple(sorted(found, key=lambda each: (each.label, each.nature, each.names)))
+
+
+def _both(one: Finding, other: Finding) -> Finding:
+    rated = [each for each in (one.severity, other.severity) if each is not None]
+    return replace(
+        one,
+        aliases=tuple(sorted({*one.names, *other.names} - {one.id})),
+        summary=one.summary or other.summary,
+        severity=max(rated, default=None),
+        fixed=one.fixed + tuple(each for each in other.fixed if each not in one.fixed),
+        source=one.source if one.source == other.source else f"{one.source}, {other.source}",
+    )

@@ -1,49 +1,39 @@
-"""Screening: what may enter. Entries against advisories, with reasons and a remedy in plain words."""
+"""Screening: what may enter. The facts about an artifact against the rules of a policy, with reasons."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Final
 from urllib.parse import quote
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-from packaging.version import Version
-
 from dmz.artifact import Artifact, Kind
+from dmz.errors import RefusedError
 from dmz.promotion import versions
-from dmz.promotion.advisories import Advisories
 from dmz.promotion.base_image import BaseImage
 from dmz.promotion.entry import Entry
-from dmz.promotion.finding import Finding, Nature, Severity
+from dmz.promotion.evidence import Evidence, Source
+from dmz.promotion.finding import Finding, Nature, merged
+from dmz.promotion.fitness import check_age, check_waiver
+from dmz.promotion.policy import Policy
+from dmz.promotion.rules.cool_down import CoolDownRule
+from dmz.promotion.rules.rule import (
+    Case,
+    Context,
+    Effect,
+    FindingRule,
+    Mends,
+    Observation,
+    Rule,
+    ecosystem_of,
+)
+from dmz.promotion.verdict import Outcome, Seen, Verdict
 from dmz.promotion.versions import PYPI
+from dmz.promotion.waivers import RULE, Waiver, Waivers
 
 _SAFE: Final = ".-_~:"
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What keeps an artifact out."""
-
-    threshold: Severity
-    """Findings of this severity and above; those that nobody rated count as being at it."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What screening says of one entry."""
-
-    entry: Entry
-    refused_for: tuple[Finding, ...]
-    """Findings at or above the threshold; without any, the entry is admitted."""
-    noted: tuple[Finding, ...]
-    """Findings below the threshold."""
-
-    @property
-    def admitted(self) -> bool:
-        """Whether it may enter."""
-        return not self.refused_for
 
 
 @dataclass(frozen=True)
@@ -56,84 +46,173 @@ class Remedy:
 
 
 class Screening:
-    """The advisories, the base image and the policy, ready to judge."""
+    """A policy, what is known, and what was waived, ready to judge. The order of judging changes nothing."""
 
-    def __init__(self, advisories: Advisories, image: BaseImage, policy: Policy) -> None:
-        self._advisories = advisories
+    def __init__(
+        self, policy: Policy, sources: Sequence[Source], waivers: Waivers, image: BaseImage, context: Context
+    ) -> None:
+        """Raises:
+        RefusedError: a source is older than the policy's limit.
+        InputError: a waiver is of a rule that the policy does not have, or lasts longer than it allows.
+        """
+        self.policy = policy
+        self.sources = tuple(sources)
+        self.waivers = waivers
+        self.context = context
         self._image = image
-        self._policy = policy
+        self._ecosystems = {kind: ecosystem_of(kind, image) for kind in Kind}
+        for source in sources:
+            check_age(source, policy, context.today)
+        for waiver in waivers.all:
+            check_waiver(waiver, policy)
 
-    def judge(self, entry: Entry) -> Verdict:
-        """One entry. A file has no advisories: what speaks for it is the SHA-256 that its workload names.
+    def judge(self, evidence: Evidence) -> Verdict:
+        """What the policy says of one artifact.
 
         Raises:
             InputError: its version is none.
+            RefusedError: no source has records of its ecosystem.
         """
-        artifact = entry.artifact
-        match artifact.kind:
-            case Kind.PYPI:
-                found = self._advisories.findings(PYPI, artifact.name, artifact.version)
-            case Kind.APT:
-                found = self._advisories.findings(self._image.ecosystem, entry.source, entry.source_version)
-            case Kind.FILE:
-                found = ()
-        return Verdict(
-            entry,
-            tuple(each for each in found if each.refuses(self._policy.threshold)),
-            tuple(each for each in found if not each.refuses(self._policy.threshold)),
+        case = self._case(evidence)
+        outcomes = tuple(
+            Outcome(rule.name, rule.sentence, rule.effect, self._seen(rule, case))
+            for rule in self.policy.rules
         )
+        limit = self.context.today + self.policy.limits.waiver_warning
+        ending = {each.waiver for outcome in outcomes for each in outcome.seen if each.waiver and each.waived}
+        return Verdict(evidence, outcomes, tuple(sorted(each for each in ending if each.until <= limit)))
 
-    def passing_versions(self, kind: Kind, name: str, candidates: Iterable[str]) -> list[str]:
-        """Which versions of a distribution or a Debian source package would be admitted, in rising order.
+    def passing_versions(
+        self,
+        kind: Kind,
+        name: str,
+        candidates: Iterable[str],
+        published: Mapping[str, datetime | None] | None = None,
+    ) -> list[str]:
+        """Which versions of a distribution or a Debian source package the findings would admit, rising.
 
-        What is no version in the ecosystem does not pass.
+        A waiver is for one file and does not count here. What is no version in the ecosystem does not pass.
+
+        Args:
+            published: upload times by version; given, the cool-down counts as well.
         """
         ecosystem = PYPI if kind is Kind.PYPI else self._image.ecosystem
         known = {
             text: parsed for text in candidates if (parsed := versions.parse(ecosystem, text)) is not None
         }
-        passing = [
-            text
-            for text in known
-            if not any(
-                each.refuses(self._policy.threshold)
-                for each in self._advisories.findings(ecosystem, name, text)
-            )
-        ]
+        passing = [text for text in known if self._may_pass(kind, name, text, published)]
         return sorted(passing, key=lambda text: known[text])
 
-    def exclusions(self, name: str, candidates: Iterable[str]) -> list[str]:
-        """Constraints that keep a new resolution from a distribution's refused versions: `NAME!=VERSION`."""
-        candidates = [text for text in candidates if versions.is_pep440(text)]
-        passing = set(self.passing_versions(Kind.PYPI, name, candidates))
-        refused = {text for text in candidates if text not in passing}
-        return [f"{canonicalize_name(name)}!={text}" for text in sorted(refused, key=Version)]
+    def unused(self, verdicts: Iterable[Verdict]) -> tuple[Waiver, ...]:
+        """Waivers that none of these verdicts met, and that are of no other workload's file: what they waived
+        has gone, or they name what is not there."""
+        met = {each.waiver for verdict in verdicts for each in verdict.seen if each.waiver}
+        unmet = (each for each in self.waivers.all if each not in met)
+        return tuple(sorted(each for each in unmet if each.sha256 not in self.context.elsewhere))
+
+    # ---- one case
+
+    def _known(self, kind: Kind, name: str, version: str, sha256: str = "") -> tuple[Finding, ...]:
+        """What all sources have against a version, one for each problem."""
+        if kind is Kind.FILE:
+            return ()
+        ecosystem = PYPI if kind is Kind.PYPI else self._image.ecosystem
+        self._check_cover(ecosystem)
+        return merged(
+            each for source in self.sources for each in source.findings(ecosystem, name, version, sha256)
+        )
+
+    def _mended(self, kind: Kind, name: str, version: str) -> tuple[Finding, ...]:
+        """What adopting a version mends: what it is the fix of, and what the version released now has."""
+        ecosystem = PYPI if kind is Kind.PYPI else self._image.ecosystem
+        fixed = [
+            each
+            for source in self.sources
+            if isinstance(source, Mends)
+            for each in source.mends(ecosystem, name, version)
+        ]
+        before = {
+            _version(entry)
+            for entry in self.context.previous.values()
+            if entry.artifact.kind is kind and _name(entry) == name
+        }
+        had = [each for text in sorted(before - {version}) for each in self._known(kind, name, text)]
+        return merged([*fixed, *had])
+
+    def _case(self, evidence: Evidence) -> Case:
+        artifact, name, version = evidence.entry.artifact, _name(evidence.entry), _version(evidence.entry)
+        return Case(
+            evidence,
+            self._known(artifact.kind, name, version, artifact.sha256),
+            self._ecosystems[artifact.kind],
+            self.context,
+            partial(self._mended, artifact.kind, name, version),
+        )
+
+    def _check_cover(self, ecosystem: str) -> None:
+        covering = [cover for each in self.sources if callable(cover := getattr(each, "covers", None))]
+        if covering and not any(cover(ecosystem) for cover in covering):
+            raise RefusedError(
+                f"{self.policy.sources.advisories}: no advisory is about {ecosystem}, so that everything "
+                "would pass; bring its records with `dmz advisories update`, or leave these packages out"
+            )
+
+    def _seen(self, rule: Rule, case: Case) -> tuple[Seen, ...]:
+        if case.ecosystem in rule.concerns:
+            return tuple([self._weighed(rule, each, case.artifact) for each in rule.look(case)])
+        others = f"{case.ecosystem} packages" if case.ecosystem else "files: the workload names their SHA-256"
+        return (Seen(rule.name, f"not about {others}", None),)
+
+    def _weighed(self, rule: Rule, observation: Observation, artifact: Artifact) -> Seen:
+        finding, words = observation.finding, observation.words
+        if observation.against is None:
+            return Seen(rule.name, words, None, finding)
+        effect = observation.against.at_most(rule.effect)
+        names = finding.names if finding else (RULE + rule.name,)
+        waiver = self.waivers.of(purl(artifact, self._image), artifact.sha256, names, self.context.today)
+        if waiver is None or (finding and finding.nature is Nature.MALWARE):
+            return Seen(rule.name, words, effect, finding)
+        if waiver.ended(self.context.today):
+            return Seen(
+                rule.name, f"{words}; {waiver} ended on {waiver.until:%Y-%m-%d}", effect, finding, waiver
+            )
+        if not waiver.in_force(self.context.today):
+            text = f"{words}; {waiver} begins on {waiver.begins:%Y-%m-%d}"
+            return Seen(rule.name, text, effect, finding, waiver)
+        text = f"{words}; waived by {waiver.author} until {waiver.until:%Y-%m-%d}: {waiver.why}"
+        return Seen(rule.name, text, None, finding, waiver)
+
+    def _may_pass(
+        self, kind: Kind, name: str, version: str, published: Mapping[str, datetime | None] | None
+    ) -> bool:
+        ecosystem = self._ecosystems[kind]
+        found = self._known(kind, name, version)
+        for rule in self.policy.rules:
+            if rule.effect is not Effect.REFUSE:
+                continue
+            if isinstance(rule, FindingRule) and ecosystem:
+                seen = [rule.weigh(each, ecosystem) for each in found if each.nature is rule.nature]
+            elif isinstance(rule, CoolDownRule) and ecosystem and published is not None:
+                mended = partial(self._mended, kind, name, version)
+                seen = [rule.age(ecosystem, published.get(version), self.context.today, found, mended)]
+            else:
+                continue
+            if any(each.against is Effect.REFUSE for each in seen):
+                return False
+        return True
 
 
-def remedy(version: str, passing: Sequence[str], asked: Sequence[str]) -> Remedy | None:
-    """Which version of a distribution to take instead of a refused one.
+def _name(entry: Entry) -> str:
+    """What advisories call its package."""
+    return entry.source or entry.artifact.name
 
-    The newest that everybody who asks for it allows; failing that, the next above the refused one, else the
-    newest below it. Pre-releases only where there is nothing else.
 
-    Args:
-        version: the refused one.
-        passing: versions that screening admits.
-        asked: requirement strings that bind this distribution.
-    """
-    final = [text for text in passing if not Version(text).is_prerelease] or list(passing)
-    specifiers = [Requirement(text).specifier for text in asked]
-    allowed = [text for text in final if all(each.contains(text, prereleases=True) for each in specifiers)]
-    if allowed:
-        return Remedy(max(allowed, key=Version), True)
-    above = [text for text in final if Version(text) > Version(version)]
-    if above:
-        return Remedy(min(above, key=Version), False)
-    return Remedy(max(final, key=Version), False) if final else None
+def _version(entry: Entry) -> str:
+    return entry.source_version or entry.artifact.version
 
 
 def explain(verdict: Verdict, found: Remedy | None, asked: Sequence[str] = ()) -> str:
-    """A refusal as one line: the package, the advisories, and the version that would pass.
+    """A refusal as one line: the package, the reasons, and the version that would pass.
 
     Args:
         verdict: one that refuses.
@@ -141,27 +220,19 @@ def explain(verdict: Verdict, found: Remedy | None, asked: Sequence[str] = ()) -
         asked: the requirements that led to the refused version, to name the one to change.
     """
     artifact = verdict.entry.artifact
-    reasons = "; ".join(_reason(finding) for finding in verdict.refused_for)
+    reasons = "; ".join(
+        each.words if each.finding else f"{each.rule}: {each.words}" for each in verdict.refusals
+    )
     text = f"{artifact.name} {artifact.version} is refused: {reasons}."
     demand = " and ".join(f"'{each}'" for each in asked)
     if found is None:
-        return f"{text} No version of it passes: do without it, or wait for a fixed one."
+        accept = ", or accept it for a time with a waiver (waivers/README.md)" if verdict.waivable else ""
+        return f"{text} No version of it passes: do without it, or wait for one that does{accept}."
     if found.allowed:
         return f"{text} Version {found.version} passes" + (f" and {demand} allows it." if demand else ".")
     return f"{text} Version {found.version} would pass" + (
         f", but {demand} does not allow it: change that requirement." if demand else "."
     )
-
-
-def _reason(finding: Finding) -> str:
-    rating = (
-        "malicious"
-        if finding.nature is Nature.MALWARE
-        else str(finding.severity or "no severity given, so refused")
-    )
-    summary = f": {finding.summary.rstrip('.')}" if finding.summary else ""
-    fixed = f", fixed in {' or '.join(finding.fixed)}" if finding.fixed else ", no fixed version"
-    return f"{finding.label}, {rating}{summary}{fixed}"
 
 
 def purl(artifact: Artifact, image: BaseImage) -> str:

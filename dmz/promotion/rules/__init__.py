@@ -1,0 +1,1 @@
+"""The rules of a policy, a file for each kind."""

@@ -1,0 +1,28 @@
+"""What its publisher or the index took back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dmz.promotion.evidence import Status
+from dmz.promotion.rules.rule import Case, DistributionRule, Observation
+from dmz.promotion.wording import printable
+
+
+class YankedRule(DistributionRule):
+    """Files that are yanked (PEP 592), and projects that the index has quarantined (PEP 792)."""
+
+    kind = "yanked"
+
+    def look(self, case: Case) -> Iterable[Observation]:
+        """Whether it was taken back."""
+        evidence = case.evidence
+        if evidence.yanked is not None:
+            reason = (
+                f": {printable(evidence.yanked, 120)}" if evidence.yanked.strip() else ", without a reason"
+            )
+            yield self.against(f"taken back by its publisher{reason}")
+        if evidence.status is Status.QUARANTINED:
+            yield self.against("the index has quarantined the project: it is suspected of an attack")
+        if evidence.yanked is None and evidence.status is not Status.QUARANTINED:
+            yield Observation("nothing says that it was taken back")

@@ -1,0 +1,88 @@
+"""What is asked for findings: the sources that a policy names, opened; and the screening made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from dmz.errors import RefusedError
+from dmz.promotion import release as releases
+from dmz.promotion.advisories import cache_folder
+from dmz.promotion.base_image import BaseImage
+from dmz.promotion.evidence import Source
+from dmz.promotion.policy import Policy
+from dmz.promotion.rules.rule import Context
+from dmz.promotion.screening import Screening
+from dmz.promotion.sources.artifact_analysis import ArtifactAnalysis
+from dmz.promotion.sources.configured import local
+from dmz.registries.artifact_analysis import occurrences
+from dmz.registries.google import Google
+from dmz.workflow.claims import Say
+from dmz.workflow.estate import Estate
+
+
+async def screening(
+    estate: Estate, google: Google | None, say: Say, today: datetime | None = None
+) -> Screening:
+    """A screening by the checkout's policy and waivers, of the workload and against its release of now.
+
+    Args:
+        google: to ask Artifact Analysis, where the policy wants that; None: without any service, which a
+            policy that wants one refuses.
+        today: the moment that it judges for; None: now.
+
+    Raises:
+        InputError: the policy, a waiver or a source is no good.
+        RefusedError: a source is too old, or cannot be asked.
+    """
+    now = today or datetime.now(UTC)
+    found = await sources(estate, estate.base_image, google, now, say)
+    return Screening(estate.policy, found, estate.waivers, estate.base_image, context(estate, now))
+
+
+async def sources(
+    estate: Estate, image: BaseImage, google: Google | None, now: datetime, say: Say
+) -> list[Source]:
+    """All sources that the policy names, for one base image; arguments and errors as of `screening`."""
+    policy = estate.policy
+    found = local_sources(policy, image, now, say)
+    if policy.sources.artifact_analysis:
+        if google is None:
+            raise RefusedError(
+                f"{policy.path}: sources.artifact-analysis asks a service, which this cannot do by itself; "
+                "leave out --offline"
+            )
+        say("asking Artifact Analysis")
+        found.append(await _artifact_analysis(google, estate.outer_outputs(), now))
+    return found
+
+
+def context(estate: Estate, today: datetime) -> Context:
+    """What the rules may know of the workload: what it asks for, its release of now, others' files."""
+    workload = estate.workload
+    asked = frozenset(canonicalize_name(Requirement(text).name) for text in workload.python)
+    found = {each.workload: each for each in releases.read_all(estate.releases)}
+    own = found.pop(workload.name, None)
+    before = {entry.artifact.key: entry for entry in own.entries} if own else {}
+    elsewhere = frozenset(each.sha256 for other in found.values() for each in other.artifacts)
+    return Context(today, asked, before, elsewhere)
+
+
+def local_sources(policy: Policy, image: BaseImage, today: datetime, say: Say) -> list[Source]:
+    """The sources that lie in files.
+
+    Raises:
+        InputError: one is missing or damaged.
+        RefusedError: the advisories don't say how old they are.
+    """
+    return list(local(policy, image, today, cache=cache_folder(), say=say))
+
+
+async def _artifact_analysis(google: Google, outputs: Mapping[str, Any], now: datetime) -> Source:
+    project, location = outputs["project"], outputs["location"]
+    repositories = (outputs["pythonRepository"], outputs["pythonBuiltRepository"])
+    return ArtifactAnalysis.of(await occurrences(google, project, location, repositories), now)
