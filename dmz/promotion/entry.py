@@ -9,8 +9,8 @@ from typing import Final
 
 from packaging.utils import (
     InvalidName,
-    InvalidWheelFilename,
     canonicalize_name,
+    parse_sdist_filename,
     parse_wheel_filename,
 )
 from packaging.version import Version
@@ -30,6 +30,23 @@ _ARCHITECTURE: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
 _ORIGIN: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
 _FILENAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+~!%@=,-]*")
 _REASON: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:~-]*")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_PIN: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*==[A-Za-z0-9.!+_]+")
+
+
+@dataclass(frozen=True)
+class Build:
+    """Where a wheel comes from that no index offers: one sdist, built once in one environment."""
+
+    sdist: str
+    """File name of the source distribution."""
+    sha256: str
+    """Of the sdist, as upstream has it."""
+    environment: str
+    """SHA-256 over everything that the build could see: base image, Python, build requirements
+    (`dmz.promotion.build.environment`)."""
+    requires: tuple[str, ...] = ()
+    """The build requirements as `NAME==VERSION`, sorted: foreign code that had its hand on the wheel."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +64,8 @@ class Entry:
     source_version: str = ""
     uploaded: datetime | None = None
     """When the upstream index got the file (PEP 700); None: not known. Private indexes drop it."""
+    built: Build | None = None
+    """How a wheel was made that upstream does not have; None: it is upstream's own file."""
 
     def __post_init__(self) -> None:
         artifact = self.artifact
@@ -61,6 +80,8 @@ class Entry:
                 problem = f"'{bad[0]}' is no reason; give names of artifacts or 'requested'"
         if not problem and self.uploaded and self.uploaded.utcoffset() is None:
             problem = "the upload time has no zone; give it in UTC"
+        if not problem and self.built:
+            problem = _build(self, self.built)
         if problem:
             raise InputError(printable(f"{artifact.key}: {problem}"))
 
@@ -75,12 +96,32 @@ def _wheel(entry: Entry) -> str:
         name, version, _, _ = parse_wheel_filename(artifact.filename)
     except InvalidName:
         return "no distribution name (PEP 503); correct it"
-    except InvalidWheelFilename:
+    except ValueError:  # too many digits raise one of their own
         return f"'{artifact.filename}' is no wheel; build one from the source distribution first"
     if not versions.is_pep440(artifact.version):
         return f"'{artifact.version}' is no version (PEP 440); correct it"
     if name != artifact.name or version != Version(artifact.version):
         return f"'{artifact.filename}' is another distribution or version than {artifact.version}"
+    return ""
+
+
+def _build(entry: Entry, build: Build) -> str:
+    if entry.artifact.kind is not Kind.PYPI or entry.uploaded:
+        return "only a wheel is built from an sdist, and then upstream never got it; leave that out"
+    for digest in (build.sha256, build.environment):
+        if not _SHA256.fullmatch(digest):
+            return f"'{digest}' is no SHA-256; give 64 hexadecimal digits"
+    try:
+        name, version = parse_sdist_filename(build.sdist)
+    except ValueError:
+        return f"'{build.sdist}' is no source distribution; name the file that the wheel was built from"
+    if not _FILENAME.fullmatch(build.sdist):
+        return f"'{build.sdist}' is no plain file name; rename it"
+    if name != entry.artifact.name or version != Version(entry.artifact.version):
+        return f"'{build.sdist}' is another distribution or version than {entry.artifact.version}"
+    bad = [pin for pin in build.requires if not _PIN.fullmatch(pin)]
+    if bad or list(build.requires) != sorted(set(build.requires)):
+        return f"'{''.join(bad[:1])}' is no build requirement; give NAME==VERSION, each once, sorted"
     return ""
 
 

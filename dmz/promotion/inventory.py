@@ -30,6 +30,7 @@ from dmz.promotion.claim import (
     Text,
     read,
 )
+from dmz.promotion.installed import Installed, digest
 from dmz.promotion.probes import Probe
 from dmz.promotion.workload import Workload, workload_digest
 
@@ -55,9 +56,11 @@ class Wheel(Claim):
     requested: bool
     required_by: tuple[DistributionName, ...]
     built: bool
-    """Built on the machine from a source distribution, and kept in outer's standard repository."""
+    """Built from a source distribution, because upstream has no wheel that fits."""
     sha256: Sha256 | Literal[""]
-    """What the machine says; screening takes the repository's."""
+    """What the machine says; screening takes the repository's, and refuses where they differ."""
+    sdist: Sha256 | Literal[""] = ""
+    """SHA-256 of the sdist that it was built from, by which its provenance is found; empty for others."""
 
     @model_validator(mode="after")
     def _is_wheel(self) -> Self:
@@ -67,6 +70,8 @@ class Wheel(Claim):
             raise ValueError(f"'{self.filename}' is no wheel") from None
         if name != self.name or version != Version(self.version):
             raise ValueError(f"'{self.filename}' is not {self.name} {self.version}")
+        if self.built != bool(self.sdist):
+            raise ValueError(f"'{self.filename}' is built from an sdist or not; give both or neither")
         return self
 
 
@@ -87,6 +92,12 @@ def _unique(what: str, keys: Iterable[Hashable]) -> None:
         seen.add(key)
 
 
+class ImageFacts(BaseFacts):
+    """The base image of an inventory; one that was made without a machine may lack its packages."""
+
+    dpkg_digest: Sha256 | Literal[""]
+
+
 class Inventory(Claim):
     """A complete inventory."""
 
@@ -95,11 +106,16 @@ class Inventory(Claim):
     workload_digest: Sha256
     machine: Identifier
     created: Moment
-    base_image: BaseFacts
+    base_image: ImageFacts
     apt: tuple[Deb, ...]
     pypi: tuple[Wheel, ...]
     files: tuple[File, ...]
     probes: tuple[Probe, ...]
+    base_packages: tuple[Installed, ...] = ()
+    """What the image comes with, as its dpkg digest pins it; empty where nobody knows."""
+    open: tuple[Text, ...] = ()
+    """What only an installation could show, a sentence each: nothing was installed for this inventory. Empty
+    for that of a machine."""
 
     @model_validator(mode="after")
     def _no_duplicates(self) -> Self:
@@ -107,6 +123,9 @@ class Inventory(Claim):
         _unique("distribution", (wheel.name for wheel in self.pypi))
         _unique("file name", (wheel.filename for wheel in self.pypi))
         _unique("file", (file.name for file in self.files))
+        _unique("base package", (f"{each.name}:{each.architecture}" for each in self.base_packages))
+        if self.base_packages and digest(self.base_packages) != self.base_image.dpkg_digest:
+            raise ValueError("its base packages are others than its dpkg digest says")
         return self
 
 
@@ -118,6 +137,7 @@ class _Failed(Claim):
     created: Moment
     error: Annotated[Text, Field(min_length=1)]
     base_image: BaseFacts | None = None
+    base_packages: object = None
     # What was found before the failure is of no use: it is neither complete nor checked.
     apt: object = None
     pypi: object = None
@@ -156,7 +176,8 @@ def parse(data: bytes, where: str) -> Inventory | Failure:
 def check(inventory: Inventory, workload: Workload, image: BaseImage, where: str) -> None:
     """Whether an inventory answers what was asked: this workload, on this base image, and all of it.
 
-    Debian packages that the workload names may be missing: the image may have them already.
+    Debian packages that the workload names may be missing: the image may have them already, or one that
+    provides them, which apt itself is asked before there is a release (`dmz.workflow.closure`).
 
     Args:
         where: what holds the inventory, for messages.
@@ -179,6 +200,11 @@ def check(inventory: Inventory, workload: Workload, image: BaseImage, where: str
                 f"{where}: its {what} is '{found}', the checkout's is '{wanted}'; "
                 "discover anew, or correct the workload or dmz:baseImages"
             )
+    if not facts.dpkg_digest:
+        raise InputError(
+            f"{where}: it does not say which packages {facts.runtime} comes with; copy the image's "
+            f"/var/lib/dpkg/status to base-images/{facts.runtime}.status, and discover anew"
+        )
     asked = (Requirement(text) for text in workload.python)
     names = {canonicalize_name(requirement.name) for requirement in asked if not requirement.marker}
     if missing := sorted(names - {wheel.name for wheel in inventory.pypi}):

@@ -19,7 +19,7 @@ from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValida
 
 from dmz.artifact import Artifact, Kind
 from dmz.errors import InputError
-from dmz.promotion.entry import APT_PREFIX, FILES, Entry
+from dmz.promotion.entry import APT_PREFIX, FILES, Build, Entry
 from dmz.promotion.wording import printable
 
 REMEDY: Final = "run `dmz screen` again, or restore it with `git checkout -- releases`"
@@ -202,6 +202,15 @@ def _pylock(header: Header, entries: Sequence[Entry]) -> str:
             f"origin = {_string(artifact.origin)}",
             f"why = {_strings(artifact.why)}",
         ]
+        if entry.built:
+            lines += [
+                "",
+                "[packages.tool.dmz.built]",
+                f"sdist = {_string(entry.built.sdist)}",
+                f"sha256 = {_string(entry.built.sha256)}",
+                f"environment = {_string(entry.built.environment)}",
+                f"requires = {_strings(entry.built.requires)}",
+            ]
     return "\n".join(lines) + "\n"
 
 
@@ -212,8 +221,13 @@ def _read_pylock(text: str) -> tuple[Header, list[Entry]]:
     if not python:
         raise ValueError("requires-python names no one Python")
     own = document["tool"]["dmz"]
-    header = Header(own["workload"], own["workload-digest"], own["runtime"], own["dpkg-digest"], python[1])
-    return header, [_wheel(package) for package in document["packages"]]
+    said = [own[key] for key in ("workload", "workload-digest", "runtime", "dpkg-digest")]
+    if not all(isinstance(each, str) for each in said):
+        raise ValueError("something below tool.dmz is no text")
+    workload, workload_digest, runtime, dpkg_digest = said
+    return Header(workload, workload_digest, runtime, dpkg_digest, python[1]), [
+        _wheel(package) for package in document["packages"]
+    ]
 
 
 def _wheel(package: Mapping[str, Any]) -> Entry:
@@ -226,6 +240,7 @@ def _wheel(package: Mapping[str, Any]) -> Entry:
     uploaded = wheel.get("upload-time")
     if not isinstance(uploaded, datetime | None):
         raise ValueError("upload-time is no time")
+    own = package["tool"]["dmz"]
     return Entry(
         Artifact(
             kind=Kind.PYPI,
@@ -235,11 +250,19 @@ def _wheel(package: Mapping[str, Any]) -> Entry:
             filename=filename,
             sha256=wheel["hashes"]["sha256"],
             size=wheel["size"],
-            origin=package["tool"]["dmz"]["origin"],
-            why=tuple(package["tool"]["dmz"]["why"]),
+            origin=own["origin"],
+            why=tuple(own["why"]),
         ),
         uploaded=uploaded,
+        built=_build(own["built"]) if "built" in own else None,
     )
+
+
+def _build(table: Mapping[str, Any]) -> Build:
+    said = Build(table["sdist"], table["sha256"], table["environment"], tuple(table["requires"]))
+    if not all(isinstance(text, str) for text in (said.sdist, said.sha256, said.environment, *said.requires)):
+        raise ValueError("the table 'built' has what is no text")
+    return said
 
 
 # ---- deb822 (deb822(5))

@@ -23,6 +23,7 @@ from dmz.registries.google import Google
 _FIELDS: Final = re.compile(
     rb"^(Package|Version|Architecture|SHA256|Size|Filename|Source): *(.*?) *$", re.MULTILINE
 )
+_PROVIDES: Final = re.compile(rb"^Provides: *(.*)$", re.MULTILINE)
 _ATTEMPTS: Final = 3
 """How often an index that changes while it is read is begun again."""
 _PAUSE: Final = 0.2
@@ -61,6 +62,7 @@ class Packages:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._places: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
+        self._providers: dict[str, set[str]] | None = None
         start = 0
         while start < len(data):
             end = data.find(b"\n\n", start)
@@ -80,6 +82,25 @@ class Packages:
     def named(self, package: str) -> list[Stanza]:
         """All versions and architectures of a package."""
         return [self._stanza(start, end) for start, end in self._places.get(package.encode(), ())]
+
+    def texts(self, package: str) -> list[tuple[Stanza, bytes]]:
+        """The same with the stanzas as they stand there."""
+        return [
+            (self._stanza(start, end), self._data[start:end])
+            for start, end in self._places.get(package.encode(), ())
+        ]
+
+    def providers(self, virtual: str) -> set[str]:
+        """The packages of which any version provides a virtual package."""
+        if self._providers is None:
+            self._providers = defaultdict(set)
+            for match in _PROVIDES.finditer(self._data):
+                # Every archive begins a stanza with its name.
+                start = self._data.rfind(b"Package: ", 0, match.start())
+                name = self._data[start + 9 : self._data.find(b"\n", start)].strip().decode()
+                for part in match[1].decode().split(","):
+                    self._providers[part.split("(")[0].split(":")[0].strip()].add(name)
+        return self._providers[virtual]
 
     def __iter__(self) -> Iterator[Stanza]:
         for places in self._places.values():

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import html
-import json
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
-from urllib.parse import unquote
 
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from dmz.errors import TransferError
 from dmz.registries.concurrency import together
@@ -21,32 +16,9 @@ from dmz.registries.failures import failure
 from dmz.registries.google import Google
 from dmz.registries.python import parse_filename
 from dmz.registries.repository import Repository
-
-ACCEPT: Final = (
-    "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
-)
-"""Both forms of the simple API, JSON preferred (PEP 691)."""
-
-
-# A page may have thousands of links, for which the standard library's parser takes seconds.
-_ANCHOR: Final = re.compile(
-    r"""<a((?:\s+[^\s"'>=]+(?:\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'>]+))?)*)\s*>""", re.IGNORECASE
-)
-_ATTRIBUTE: Final = re.compile(r"""([^\s"'>=]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+)))?""")
-
-
-@dataclass(frozen=True)
-class IndexFile:
-    """One file that an index offers (https://packaging.python.org/specifications/simple-repository-api/)."""
-
-    filename: str
-    sha256: str
-    """Empty where the index does not say."""
-    size: int | None
-    """Bytes; None where the index does not say."""
-    uploaded: str | None
-    """RFC 3339 (PEP 700); None where the index does not say."""
-    yanked: bool
+from dmz.registries.simple import ACCEPT
+from dmz.registries.simple import IndexFile as IndexFile
+from dmz.registries.simple import parse_simple as parse_simple
 
 
 class PythonIndex:
@@ -56,6 +28,7 @@ class PythonIndex:
         self._google = google
         self._repository = Repository(google, project, location, repository)
         self._base = f"{google.endpoints.python}{project}/{repository}/"
+        self._texts: dict[str, tuple[str, str]] = {}
         self._pages: dict[str, list[IndexFile]] = {}
 
     @property
@@ -70,15 +43,30 @@ class PythonIndex:
             self._pages[normalised] = await self._page(normalised)
         return self._pages[normalised]
 
+    async def text(self, name: str) -> tuple[str, str]:
+        """A project's page as it is, asked once for each: content type and text, both empty if unknown."""
+        normalised = canonicalize_name(name)
+        if normalised not in self._texts:
+            response = await self._google.send(
+                "GET", f"{self.url}{normalised}/", headers={"Accept": ACCEPT}, basic=True
+            )
+            if response.is_error and response.status_code != 404:
+                raise failure(self._where(normalised), response)
+            known = not response.is_error
+            self._texts[normalised] = (
+                (response.headers.get("content-type", ""), response.text) if known else ("", "")
+            )
+        return self._texts[normalised]
+
     async def _page(self, normalised: str) -> list[IndexFile]:
-        response = await self._google.send(
-            "GET", f"{self.url}{normalised}/", headers={"Accept": ACCEPT}, basic=True
-        )
-        if response.status_code == 404:
-            return []
-        if response.is_error:
-            raise failure(f"{self._repository.id}/simple/{normalised}", response)
-        return parse_simple(response.headers.get("content-type", ""), response.text)
+        content_type, text = await self.text(normalised)
+        try:
+            return parse_simple(content_type, text)
+        except TransferError as error:
+            raise TransferError(f"{self._where(normalised)}: {error}") from None
+
+    def _where(self, normalised: str) -> str:
+        return f"{self._repository.id}/simple/{normalised}"
 
     async def versions(self, name: str) -> list[str]:
         """All versions with a file, oldest first, those withdrawn by their authors left out."""
@@ -136,39 +124,10 @@ class PythonIndex:
         return int(response.headers["content-length"])
 
 
-def parse_simple(content_type: str, text: str) -> list[IndexFile]:
-    """The files of one page of the simple API, in its JSON or HTML form."""
-    if "json" in content_type:
-        return [_from_json(file) for file in json.loads(text)["files"]]
-    return [file for anchor in _ANCHOR.finditer(text) if (file := _from_anchor(anchor[1]))]
-
-
-def _from_json(file: Mapping[str, Any]) -> IndexFile:
-    return IndexFile(
-        file["filename"],
-        file.get("hashes", {}).get("sha256", ""),
-        file.get("size"),
-        file.get("upload-time"),
-        bool(file.get("yanked", False)),
-    )
-
-
-def _from_anchor(attributes: str) -> IndexFile | None:
-    fields = {
-        match[1].lower(): match[2] or match[3] or match[4] or "" for match in _ATTRIBUTE.finditer(attributes)
-    }
-    address, _, fragment = html.unescape(fields.get("href", "")).partition("#")
-    filename = unquote(address.partition("?")[0].rsplit("/", 1)[-1])
-    algorithm, _, digest = fragment.partition("=")
-    if not filename:
-        return None
-    return IndexFile(filename, digest if algorithm == "sha256" else "", None, None, "data-yanked" in fields)
-
-
 def _order(version: str) -> tuple[int, Version | str]:
     try:
         return 1, Version(version)
-    except InvalidVersion:
+    except ValueError:  # too many digits raise one of their own
         return 0, version
 
 
@@ -227,12 +186,23 @@ class AptSuites:
 
     async def named(self, package: str) -> list[Found]:
         """All that the suites have of a package, in their order."""
+        return [found for found, _ in await self.texts(package)]
+
+    async def texts(self, package: str) -> list[tuple[Found, bytes]]:
+        """The same with the stanzas as they stand in the indexes."""
+        return [
+            (Found(stanza, repository, suite), text)
+            for (repository, suite), parts in zip(self._suites, await self._parts(), strict=True)
+            for part in parts
+            for stanza, text in part.texts(package)
+        ]
+
+    async def providers(self, virtual: str) -> set[str]:
+        """The packages that provide a virtual one in any suite."""
+        return {name for parts in await self._parts() for part in parts for name in part.providers(virtual)}
+
+    async def _parts(self) -> list[list[Packages]]:
         async with self._lock:
             if self._read is None:
                 self._read = await together(index.read() for index in self._indexes)
-        return [
-            Found(stanza, repository, suite)
-            for (repository, suite), parts in zip(self._suites, self._read, strict=True)
-            for part in parts
-            for stanza in part.named(package)
-        ]
+            return self._read

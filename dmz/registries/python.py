@@ -8,8 +8,6 @@ from typing import Final
 from urllib.parse import quote
 
 from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
     canonicalize_name,
     parse_sdist_filename,
     parse_wheel_filename,
@@ -38,10 +36,14 @@ class PythonRegistry:
         """Every distribution file, from the repository's record."""
         return sorted(_stored(file) for file in await self._repository.files())
 
+    def url(self, artifact: Artifact) -> str:
+        """Where the data plane serves a file; it takes the user `oauth2accesstoken` and a token."""
+        return f"{self._base}{quote(artifact.name)}/{quote(artifact.filename)}"
+
     def open(self, artifact: Artifact) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Stream a file from the data plane; a remote repository fetches what it does not have yet."""
-        url = f"{self._base}{quote(artifact.name)}/{quote(artifact.filename)}"
-        return self._google.download(url, f"{self._repository.id}/{artifact.filename}", basic=True)
+        what = f"{self._repository.id}/{artifact.filename}"
+        return self._google.download(self.url(artifact), what, basic=True)
 
     async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
         """Upload by the form that twine sends; a name that is there already is answered with 400."""
@@ -90,7 +92,7 @@ def parse_filename(filename: str) -> tuple[str, str] | None:
             name, version, _, _ = parse_wheel_filename(filename)
         else:
             name, version = parse_sdist_filename(filename)
-    except (InvalidWheelFilename, InvalidSdistFilename):
+    except ValueError:  # more digits than Python makes a number of raise one of their own
         return None
     return name, str(version)
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Final
 
 from dmz.artifact import Artifact, Kind
 from dmz.errors import RefusedError
 from dmz.promotion.base_image import BaseImage
-from dmz.promotion.entry import FILES, Entry
+from dmz.promotion.entry import FILES, Build, Entry
+from dmz.promotion.evidence import Evidence
 from dmz.promotion.inventory import File, Inventory, Wheel
-from dmz.promotion.workload import Workload
-from dmz.registries.bucket import BucketRegistry
-from dmz.registries.google import Google
-from dmz.registries.index import IndexFile, PythonIndex
+from dmz.registries.bucket import Bucket, BucketRegistry
+from dmz.registries.google import Google, connect
+from dmz.registries.index import AptSuites, Found, IndexFile, PythonIndex
 from dmz.registries.interface import Registry
 from dmz.registries.python import PythonRegistry
-from dmz.registries.upstream import upload_times, upstream_of
-from dmz.resolution import REQUESTED, resolve
+from dmz.registries.upstream import Upstream, upstream_of
+from dmz.resolution import REQUESTED
+from dmz.resolution.metadata import approved_metadata
+from dmz.resolution.python import PythonResolution, resolution
+from dmz.workflow import builds
+from dmz.workflow.claims import Say
+from dmz.workflow.facts import Offered, PythonFacts
 from dmz.workflow.holdings import outer_suites
 
 DEPENDENCY: Final = "dependency"
@@ -48,10 +53,16 @@ async def file_entries(bucket: Registry, claimed: Sequence[File]) -> list[Entry]
     return entries
 
 
+Inside = Callable[[], Awaitable[Collection[tuple[str, int]]]]
+"""Asks for SHA-256 and size of everything that the inner repositories hold."""
+
+
 class Outer:
     """What the outer repositories and their upstream say."""
 
-    def __init__(self, google: Google, outputs: Mapping[str, Any], image: BaseImage) -> None:
+    def __init__(
+        self, google: Google, outputs: Mapping[str, Any], image: BaseImage, say: Say = lambda line: None
+    ) -> None:
         project, location = outputs["project"], outputs["location"]
         self.google = google
         self.image = image
@@ -61,8 +72,107 @@ class Outer:
         self._built = PythonIndex(google, project, location, self._built_id)
         self.built_registry = PythonRegistry(google, project, location, self._built_id)
         self.files = BucketRegistry(google, outputs["filesBucket"])
+        self.outputs = outputs
+        self._say = say
         self._place = (project, location)
         self._suites = outer_suites(google, outputs, image)
+        self._python: PythonFacts | None = None
+
+    @property
+    def suites(self) -> AptSuites:
+        """The outer apt repositories, as the base image reads them."""
+        return self._suites
+
+    async def collect(self, inventory: Inventory) -> list[Evidence]:
+        """An entry for each artifact of an inventory, with the facts about it.
+
+        The inventory says which versions, and nothing else is taken from it. Wheels that the machine built
+        are checked and published first.
+
+        Raises:
+            RefusedError: an artifact is not offered as the machine claims, or two places disagree about it.
+            TransferError: a repository did not answer.
+        """
+        facts = await self._facts()
+        built: dict[str, Build] = {}
+        if any(wheel.built for wheel in inventory.pypi):
+            self._say("checking what the wheels were built from")
+            account = self.outputs["publisherServiceAccount"]
+            async with connect(self._place[1], impersonate=account) as publisher:
+                built = await builds.publish(
+                    publisher,
+                    self.outputs["buildsBucket"],
+                    (*self._place, self._built_id),
+                    facts,
+                    inventory.pypi,
+                    inventory.base_image.dpkg_digest,
+                    self._say,
+                )
+        self._say("asking the outer repositories for digests and sizes")
+        debs = await self.debs(inventory)
+        files = await file_entries(self.files, inventory.files)
+        wheels = [
+            replace(entry, built=built.get(entry.artifact.filename))
+            for entry in await self.wheels(inventory.pypi)
+        ]
+        return await self._evidence([*debs, *files, *wheels])
+
+    async def gather(self, entries: Sequence[Entry], inside: Inside | None = None) -> list[Evidence]:
+        """The facts about entries that there are already: of a lock, or of a new resolution.
+
+        Args:
+            inside: asks what the inner repositories hold. Suites drop a deb when they get a newer
+                one; what was approved before and lies inside is still what it was. Asked only if one is gone.
+
+        Raises:
+            RefusedError: a repository does not offer an entry any more, or another file under its name.
+            TransferError: a repository did not answer.
+        """
+        await self._confirm(entries, inside)
+        return await self._evidence(entries)
+
+    async def confirm_builds(self, entries: Sequence[Entry], dpkg_digest: str) -> None:
+        """Whether what a lock says of the wheels that were built is true; errors as of `builds.confirm`."""
+        if any(entry.built for entry in entries):
+            objects = Bucket(self.google, self.outputs["buildsBucket"])
+            await builds.confirm(objects, await self._facts(), entries, dpkg_digest)
+
+    async def offered(self, name: str) -> list[Offered]:
+        """The versions of a distribution that the outer repository offers, oldest first, with what upstream
+        says of their age and whether they were taken back: a page of each, asked for once."""
+        return await (await self._facts()).offered(name)
+
+    async def metadata(self, wheel: Artifact) -> bytes:
+        """The core metadata of an approved wheel, read from the repository that serves it, and then kept.
+
+        Raises:
+            RefusedError: it has none that can be read, or its bytes are not the approved ones.
+        """
+        registry = (
+            self.built_registry
+            if wheel.origin == self._built_id
+            else PythonRegistry(self.google, *self._place, wheel.origin)
+        )
+        return await approved_metadata(self.google, registry.url(wheel), wheel)
+
+    async def stanzas(self, debs: Sequence[Artifact]) -> list[bytes]:
+        """What the suites' indexes say of approved debs, a stanza each.
+
+        Raises:
+            RefusedError: no suite has that file any more.
+        """
+        found = []
+        for deb in debs:
+            for place, text in await self._suites.texts(deb.name):
+                if (place.repository, place.stanza.sha256) == (deb.origin, deb.sha256):
+                    found.append(text)
+                    break
+            else:
+                raise RefusedError(
+                    f"{deb.name} {deb.version}: {deb.origin} does not offer {deb.filename} any more; "
+                    "discover and screen anew"
+                )
+        return found
 
     async def debs(self, inventory: Inventory) -> list[Entry]:
         """An entry for each deb of the inventory, from the suites' indexes."""
@@ -75,24 +185,7 @@ class Outer:
                     f"{deb.name} {deb.version} is on the outer machine, but none of its suites has that "
                     "version now; start the machine again to install what they have, then run dmz screen"
                 )
-            stanza = place.stanza
-            entries.append(
-                Entry(
-                    Artifact(
-                        Kind.APT,
-                        stanza.package,
-                        stanza.architecture,
-                        stanza.version,
-                        stanza.filename,
-                        stanza.sha256,
-                        stanza.size,
-                        place.repository,
-                        (REQUESTED if deb.requested else DEPENDENCY,),
-                    ),
-                    source=stanza.source,
-                    source_version=stanza.source_version,
-                )
-            )
+            entries.append(deb_entry(place, REQUESTED if deb.requested else DEPENDENCY))
         return entries
 
     async def wheels(self, claimed: Sequence[Wheel]) -> list[Entry]:
@@ -119,38 +212,112 @@ class Outer:
             entries.append(Entry(_wheel(wheel.name, wheel.version, described, origin, why)))
         return entries
 
-    async def resolved(
-        self, workload: Workload, entries: Sequence[Entry], exclude: Sequence[str]
-    ) -> list[Entry]:
-        """A new resolution that stays with what it can of these entries."""
-        artifacts = await resolve(
+    def resolution(self, built: Sequence[Artifact] = ()) -> AbstractAsyncContextManager[PythonResolution]:
+        """A session of resolutions against the Python repository; `built` wheels take part."""
+        return resolution(
             self.google,
             self.remote,
-            self.remote_id,
             self.image,
-            workload.python,
-            overrides=workload.python_overrides,
-            exclude=exclude,
-            keep={entry.artifact.name: entry.artifact.version for entry in entries},
-            built=[entry.artifact for entry in entries if entry.artifact.origin == self._built_id],
+            upstream=lambda: upstream_of(self.google, *self._place, self.remote_id),
+            built=built,
             built_from=self.built_registry,
         )
-        return [Entry(artifact) for artifact in artifacts]
 
-    async def dated(self, entries: Sequence[Entry]) -> list[Entry]:
-        """The same entries with the upstream's upload times, as far as it tells."""
-        remote = [entry for entry in entries if entry.artifact.origin == self.remote_id]
-        if not remote:
-            return list(entries)
-        upstream = await upstream_of(self.google, *self._place, self.remote_id)
-        times = await upload_times(upstream, {entry.artifact.name for entry in remote})
-        known: Mapping[str, datetime] = times
-        return [
-            replace(entry, uploaded=known.get(entry.artifact.filename))
-            if entry.artifact.origin == self.remote_id
-            else entry
-            for entry in entries
-        ]
+    async def _facts(self) -> PythonFacts:
+        if self._python is None:
+            remote = PythonRegistry(self.google, *self._place, self.remote_id)
+            upstream = await upstream_of(self.google, *self._place, self.remote_id)
+            self._python = PythonFacts(
+                self.google,
+                self.remote,
+                Upstream(self.google.client, upstream),
+                ((self.remote_id, remote), (self._built_id, self.built_registry)),
+                self._say,
+            )
+        return self._python
+
+    async def _evidence(self, entries: Sequence[Entry]) -> list[Evidence]:
+        """The facts of confirmed entries, in their order."""
+        python = [entry for entry in entries if entry.artifact.kind is Kind.PYPI]
+        found: dict[str, Evidence] = {}
+        if python:
+            self._say(f"asking the upstream about {len(python)} distributions")
+            for evidence in await (await self._facts()).gather(python):
+                found[evidence.entry.artifact.key] = evidence
+        return [found.get(entry.artifact.key) or await self._other(entry) for entry in entries]
+
+    async def _other(self, entry: Entry) -> Evidence:
+        """A deb or a file. When a version entered its suite, no mirror says; of a file, nobody tells more."""
+        artifact = entry.artifact
+        if artifact.kind is Kind.FILE:
+            return Evidence(entry, upstreams=(artifact.origin,))
+        places = [place.repository for place in await self._suites.named(artifact.name)]
+        return Evidence(entry, upstreams=tuple(dict.fromkeys(places)))
+
+    async def _confirm(self, entries: Sequence[Entry], inside: Inside | None = None) -> None:
+        """Whether the repositories offer these entries, as the entries say."""
+        offered: dict[str, tuple[str, int | None]] = {}
+        for id, index in ((self.remote_id, self.remote), (self._built_id, self._built)):
+            wanted = [
+                (entry.artifact.name, entry.artifact.filename)
+                for entry in entries
+                if entry.artifact.kind is Kind.PYPI and entry.artifact.origin == id
+            ]
+            for file in (await index.describe(wanted)).values() if wanted else ():
+                offered[f"{id}/{file.filename}"] = file.sha256, file.size
+        debs = [entry.artifact for entry in entries if entry.artifact.kind is Kind.APT]
+        places = await self._suites.find({(deb.name, deb.version, deb.architecture) for deb in debs})
+        for deb in debs:
+            if place := places.get((deb.name, deb.version, deb.architecture)):
+                offered[f"{deb.origin}/{deb.filename}"] = place.stanza.sha256, place.stanza.size
+        gone = [deb for deb in debs if f"{deb.origin}/{deb.filename}" not in offered]
+        kept = await inside() if gone and inside else ()
+        for deb in gone:
+            if (deb.sha256, deb.size) in kept:
+                offered[f"{deb.origin}/{deb.filename}"] = deb.sha256, deb.size
+        if any(entry.artifact.kind is Kind.FILE for entry in entries):
+            # The same file name may be there with several contents, each at a place of its own.
+            wanted_files = {(entry.artifact.filename, entry.artifact.sha256) for entry in entries}
+            for stored in await self.files.list():
+                if (stored.filename, stored.sha256) in wanted_files:
+                    offered[f"{FILES}/{stored.filename}"] = stored.sha256, stored.size
+        for entry in entries:
+            artifact = entry.artifact
+            where = f"{artifact.origin}/{artifact.filename}"
+            if where not in offered:
+                raise RefusedError(
+                    f"{artifact.key} {artifact.version}: {artifact.origin} does not offer "
+                    f"{artifact.filename} any more; discover and screen anew"
+                )
+            if (artifact.origin == self._built_id) is not bool(entry.built):
+                raise RefusedError(
+                    f"{artifact.filename}: it is from {artifact.origin}, and the entry "
+                    + ("says that it was built" if entry.built else "does not say what it was built from")
+                    + "; discover and screen anew"
+                )
+            sha256, size = offered[where]
+            if sha256 != artifact.sha256 or size != artifact.size:
+                raise RefusedError(
+                    f"{artifact.filename}: approved is sha256:{artifact.sha256} of {artifact.size} bytes, "
+                    f"{artifact.origin} has sha256:{sha256} of {size}; find out who changed it"
+                )
+
+
+def deb_entry(place: Found, why: str) -> Entry:
+    """The entry of a deb, as the suite's index describes it."""
+    stanza = place.stanza
+    artifact = Artifact(
+        Kind.APT,
+        stanza.package,
+        stanza.architecture,
+        stanza.version,
+        stanza.filename,
+        stanza.sha256,
+        stanza.size,
+        place.repository,
+        (why,),
+    )
+    return Entry(artifact, source=stanza.source, source_version=stanza.source_version)
 
 
 def _wheel(name: str, version: str, described: IndexFile, origin: str, why: tuple[str, ...]) -> Artifact:

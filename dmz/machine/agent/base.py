@@ -26,7 +26,10 @@ def image(runtime: str) -> dict[str, str]:
         }
         _BASE.parent.mkdir(parents=True, exist_ok=True)
         _BASE.write_text(
-            json.dumps({"image": described, "packages": sorted(map(list, before))}), encoding="utf-8"
+            json.dumps(
+                {"image": described, "packages": sorted(map(list, before)), "status": debian.relations()}
+            ),
+            encoding="utf-8",
         )
     known: dict[str, str] = json.loads(_BASE.read_text(encoding="utf-8"))["image"]
     return known
@@ -35,3 +38,9 @@ def image(runtime: str) -> dict[str, str]:
 def packages() -> set[tuple[str, str]]:
     """Name and architecture of every package that the image came with."""
     return {(name, arch) for name, arch in json.loads(_BASE.read_text(encoding="utf-8"))["packages"]}
+
+
+def status() -> list[dict[str, object]]:
+    """What the image came with, with what these packages say of each other; empty if it was not kept."""
+    found: list[dict[str, object]] = json.loads(_BASE.read_text(encoding="utf-8")).get("status", [])
+    return found

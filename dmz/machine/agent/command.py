@@ -17,16 +17,35 @@ class StepError(Exception):
         super().__init__(" ".join(message.split())[:2000])
 
 
-def run(arguments: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: str | None = None) -> str:
+class CommandError(StepError):
+    """A program that ended with an error."""
+
+    def __init__(self, message: str, said: str) -> None:
+        super().__init__(message)
+        self.said = said
+        """All that it said, in its own lines."""
+
+
+def run(
+    arguments: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    text: str | None = None,
+) -> str:
     """Run a program and return what it wrote to standard output.
 
+    Args:
+        text: its standard input; None for that of the agent.
+
     Raises:
-        StepError: it ended with an error; the text has the last lines of what it said.
+        CommandError: it ended with an error; the text has the last lines of what it said.
     """
     ended = subprocess.run(
         list(arguments),
         env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
         cwd=cwd,
+        input=text,
         capture_output=True,
         text=True,
         errors="replace",
@@ -34,5 +53,8 @@ def run(arguments: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: 
     if ended.returncode:
         said = (ended.stderr.strip() or ended.stdout.strip()).splitlines()
         errors = [line.strip() for line in said if line.lower().lstrip().startswith(_TELLING)] or said[-4:]
-        raise StepError(f"{' '.join(arguments[:3])} ended with {ended.returncode}: {' / '.join(errors[-4:])}")
+        raise CommandError(
+            f"{' '.join(arguments[:3])} ended with {ended.returncode}: {' / '.join(errors[-4:])}",
+            f"{ended.stdout}\n{ended.stderr}",
+        )
     return ended.stdout

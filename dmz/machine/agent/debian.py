@@ -17,6 +17,11 @@ from . import metadata
 from .command import StepError, run
 
 _FOLDER = Path("/opt/dmz/apt")
+# What decides what apt does with a package beside others (Debian Policy, chapter 7).
+_RELATIONS = (
+    *("Pre-Depends", "Depends", "Provides", "Conflicts", "Breaks", "Replaces"),
+    *("Multi-Arch", "Essential", "Protected"),
+)
 _ENV = {"DEBIAN_FRONTEND": "noninteractive", "APT_CONFIG": str(_FOLDER / "apt.conf")}
 
 
@@ -40,6 +45,20 @@ def installed() -> dict[tuple[str, str], Package]:
         status, name, architecture, version, source, source_version = line.split("\t")
         if status.startswith("ii"):
             found[name, architecture] = Package(name, architecture, version, source, source_version)
+    return found
+
+
+def relations() -> list[dict[str, object]]:
+    """Everything that dpkg calls installed, with the fields by which packages depend on each other."""
+    fields = ["db:Status-Abbrev", "Package", "Version", "Architecture", *_RELATIONS]
+    layout = "\t".join(f"${{{field}}}" for field in fields) + "\n"
+    found: list[dict[str, object]] = []
+    for line in run(["dpkg-query", "-W", "-f", layout]).splitlines():
+        state, name, version, architecture, *values = line.split("\t")
+        if state.startswith("ii"):
+            pairs = zip(_RELATIONS, values, strict=True)
+            told = {field: value for field, value in pairs if value not in ("", "no")}
+            found.append({"name": name, "version": version, "architecture": architecture, "relations": told})
     return found
 
 

@@ -1,7 +1,9 @@
 """The sealed machine: install the release and nothing else, prove it, and report.
 
 Every deb, wheel and file is compared with the release before it is installed; the release is compared with
-its digest before it is read. A changed release is installed anew, on the living machine.
+its digest and with its attestation before it is read. A changed release is installed anew, on the living
+machine. An attestation is looked at when something is to be installed, and only then: what runs goes on
+running when its attestation grows old.
 """
 
 from __future__ import annotations
@@ -14,10 +16,11 @@ import subprocess
 import time
 import traceback
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from . import base, debian, locks, metadata, probes, python, storage
+from . import attestation, base, debian, locks, metadata, probes, python, storage
 from .command import StepError, run
 from .log import now, say, stamp
 
@@ -49,7 +52,28 @@ def _release(settings: Mapping[str, Any], digest: str) -> locks.Release:
         if body is None:
             raise StepError(f"the release bucket has no releases/{digest}/{name}: not installing")
         texts[name] = body
+    _attested(settings, digest, texts)
     return locks.parse(settings["workload"], digest, texts)
+
+
+def _attested(settings: Mapping[str, Any], digest: str, texts: Mapping[str, bytes]) -> None:
+    """Whether somebody who may has signed that this release passed.
+
+    Raises:
+        StepError: nobody did, or not for this place, this policy or this time.
+    """
+    trust = settings.get("attestation")
+    if trust is None:
+        raise StepError("dmz-settings say nothing of whose attestations count: not installing; pulumi up")
+    name = f"releases/{digest}/attestation.dsse.json"
+    envelope = storage.read(settings["release_bucket"], name)
+    if envelope is None:
+        raise StepError(
+            f"attestation: the release bucket has no {name}: not installing; dmz attest, then pulumi up"
+        )
+    checksums = locks.names(settings["workload"])[-1]
+    sums = {each: hashlib.sha256(body).hexdigest() for each, body in texts.items() if each != checksums}
+    attestation.verify(envelope, trust, digest, sums, datetime.now(timezone.utc))  # noqa: UP017 - 3.10
 
 
 def _compare(path: Path, approved: str) -> str:
@@ -169,7 +193,8 @@ def install(settings: Mapping[str, Any], digest: str) -> dict[str, Any]:
     """Install the release and return what to report, without the check and the probes.
 
     Raises:
-        StepError: the image is not the one that was screened, or a byte is not what was approved.
+        StepError: the release is not attested, the image is not the one that was screened, or a byte is not
+            what was approved.
     """
     release = _release(settings, digest)
     image = base.image(settings["runtime"])
@@ -215,6 +240,12 @@ def report(settings: Mapping[str, Any], digest: str) -> dict[str, Any]:
     return made
 
 
+def _asked(settings: Mapping[str, Any], digest: str | None) -> str:
+    """What this machine is to have. Who attests is no part of it: another policy installs nothing anew."""
+    about = {key: value for key, value in settings.items() if key != "attestation"}
+    return json.dumps({"settings": about, "release": digest}, sort_keys=True)
+
+
 def main() -> None:
     """Install and report whenever the release or the settings changed; never ends."""
     debian.upgrades_off()
@@ -225,8 +256,9 @@ def main() -> None:
             base.image(settings["runtime"])
             digest = current(settings)
             done = _STATE.read_text(encoding="utf-8") if _STATE.exists() else ""
-            wanted = json.dumps({"settings": settings, "release": digest}, sort_keys=True)
-            due = wanted != failed or time.monotonic() >= again
+            wanted = _asked(settings, digest)
+            tried = json.dumps([settings, digest], sort_keys=True)
+            due = tried != failed or time.monotonic() >= again
             if digest is not None and wanted != done and due:
                 say(f"installing release {digest[:16]} of the workload {settings['workload']}")
                 made = report(settings, digest)
@@ -234,10 +266,10 @@ def main() -> None:
                 storage.create_json(settings["report_bucket"], name, made)
                 say(f"report published: {made['error'] or 'complete'}")
                 if made["error"]:
-                    failed, again = wanted, time.monotonic() + _AGAIN
+                    failed, again = tried, time.monotonic() + _AGAIN
                 else:
                     _STATE.write_text(wanted, encoding="utf-8")
-        except (StepError, OSError, KeyError, ValueError):
+        except Exception:
             # The next look may find the network or the release in order; the console says what was wrong.
             say(traceback.format_exc())
         time.sleep(_POLL)

@@ -14,13 +14,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import base, debian, metadata, probes, python, storage
+from . import base, builds, debian, metadata, probes, python, storage
 from .command import StepError, run
 from .log import now, say, stamp
 
 _STATE = Path("/opt/dmz/outer.json")
 _APT = Path("/opt/dmz/apt.json")
 _VENV = Path("/opt/dmz/venv")
+_BUILT = Path("/opt/dmz/built")
 _POLL = 2
 """Seconds between two looks at the settings."""
 _AGAIN = 60
@@ -66,7 +67,6 @@ def _apt(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _pypi(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     wanted: Sequence[str] = settings["workload"]["python"]
     location, project = settings["location"], settings["project"]
-    simple = python.index(location, project, settings["python_repository"])
     if settings["workload"].get("python-overrides"):
         raise StepError(
             "the workload has python-overrides, which the image's pip cannot follow: this machine does not "
@@ -75,7 +75,16 @@ def _pypi(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     run(["python3", "-m", "venv", "--clear", str(_VENV)])
     if wanted:
         say(f"installing {len(wanted)} Python requirements and what they need")
-    items = python.install_reported(str(_VENV / "bin/python"), wanted, location, simple)
+    place = builds.Place(
+        python=str(_VENV / "bin/python"),
+        location=location,
+        project=project,
+        repository=settings["python_repository"],
+        bucket=settings["builds_bucket"],
+        machine=settings["machine"],
+        image=base.image(settings["runtime"]),
+    )
+    items, built = builds.install(place, wanted, _BUILT)
     needed_by: dict[str, set[str]] = {}
     for item in items:
         for requirement in item["metadata"].get("requires_dist", []):
@@ -85,26 +94,18 @@ def _pypi(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
                 )
     found = []
     for item in items:
-        name, version = python.normalised(item["metadata"]["name"]), item["metadata"]["version"]
+        name = python.normalised(item["metadata"]["name"])
         filename = python.filename(item["download_info"]["url"])
-        digest = item["download_info"].get("archive_info", {}).get("hashes", {}).get("sha256", "")
-        built = not filename.endswith(".whl")
-        if built:
-            say(f"publishing the wheel that was built from {filename}")
-            wheel = python.build(
-                str(_VENV / "bin/python"), f"{name}=={version}", location, simple, Path("/opt/dmz/built")
-            )
-            python.upload(wheel, name, version, location, project, settings["built_repository"])
-            filename, digest = wheel.name, storage.sha256(wheel)
         found.append(
             {
                 "name": name,
-                "version": version,
+                "version": item["metadata"]["version"],
                 "filename": filename,
                 "requested": bool(item.get("requested")),
                 "required_by": sorted(needed_by.get(name, set())),
-                "built": built,
-                "sha256": digest,
+                "built": filename in built,
+                "sha256": item["download_info"].get("archive_info", {}).get("hashes", {}).get("sha256", ""),
+                "sdist": built.get(filename, ""),
             }
         )
     return sorted(found, key=lambda entry: str(entry["name"]))
@@ -143,14 +144,16 @@ def discover(settings: Mapping[str, Any]) -> dict[str, Any]:
         "workload_digest": settings["workload_digest"],
         "machine": settings["machine"],
         "base_image": base.image(settings["runtime"]),
+        "base_packages": base.status(),
     }
     try:
         inventory["apt"] = _apt(settings)
         inventory["pypi"] = _pypi(settings)
         inventory["files"] = _files(settings)
         inventory["probes"] = probes.run(settings["probes"])
-    except (StepError, OSError) as error:
-        inventory["error"] = " ".join(str(error).split())
+    except Exception as error:
+        # Whatever it is, somebody waits for an answer.
+        inventory["error"] = " ".join((str(error) or repr(error)).split())
     inventory["created"] = now()
     return inventory
 
@@ -178,7 +181,7 @@ def main() -> None:
                     pause = _AGAIN
                 else:
                     _STATE.write_text(wanted, encoding="utf-8")
-        except (StepError, OSError, KeyError, ValueError):
+        except Exception:
             # The next look may find the network or the settings in order; the console says what was wrong.
             say(traceback.format_exc())
         time.sleep(pause)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
+import shutil
 import ssl
+import urllib.error
 import urllib.parse
-import uuid
+import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import metadata, storage
-from .command import StepError, run
+from . import metadata
+from .command import CommandError, StepError, run
 
 _NETRC = Path("/opt/dmz/netrc")
 _LOCKED = Path("/opt/dmz/locked.txt")
 _CA = "/etc/ssl/certs/ca-certificates.crt"
+_WHEELS = ("--only-binary", ":all:", "--index-url")
+_NAMED = re.compile(
+    r"(?:No matching distribution found for|depends on|The user requested) (.+?)(?: \(from .*\))?$",
+    re.MULTILINE,
+)
+_UNAVAILABLE = re.compile(r"no matching distributions available for your environment:\n((?: +\S+\n?)+)")
 
 
 def _host(location: str) -> str:
@@ -51,10 +58,28 @@ def normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+class MissingError(StepError):
+    """pip found nothing that fits together among the wheels on offer."""
+
+    def __init__(self, message: str, wanted: Sequence[str]) -> None:
+        super().__init__(message)
+        self.wanted = tuple(wanted)
+        """Requirements that pip named; which of them lack a wheel, it does not say for certain."""
+
+
 def install_reported(
-    python: str, requirements: Sequence[str], location: str, simple: str
+    python: str, requirements: Sequence[str], location: str, simple: str, links: Path
 ) -> list[Mapping[str, Any]]:
-    """Install by requirement and return the `install` list of pip's installation report.
+    """Install wheels by requirement and return the `install` list of pip's installation report.
+
+    Nothing is built: no code of a distribution runs.
+
+    Args:
+        links: a folder with wheels that are on offer besides those of the index.
+
+    Raises:
+        MissingError: nothing fits together.
+        StepError: pip failed otherwise.
 
     Source: https://pip.pypa.io/en/stable/reference/installation-report/
     """
@@ -63,91 +88,75 @@ def install_reported(
         return []
     version = run([python, "-m", "pip", "--version"]).split()[1]
     if tuple(int(part) for part in version.split(".")[:2]) < (22, 2):  # no --report before
-        run([python, "-m", "pip", "install", "-q", "--upgrade", "--index-url", simple, "pip"], env=env)
+        run([python, "-m", "pip", "install", "-q", "--upgrade", *_WHEELS, simple, "pip"], env=env)
     wanted = Path("/opt/dmz/requirements.txt")
     wanted.write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
     report = Path("/opt/dmz/report.json")
-    run(
-        [python, "-m", "pip", "install", "-q", "--no-compile", "--index-url", simple]
-        + ["--report", str(report), "-r", str(wanted)],
-        env=env,
-    )
+    try:
+        run(
+            # Not quiet: what does not fit together is no error's text, but said besides.
+            [python, "-m", "pip", "install", "--no-compile", *_WHEELS, simple]
+            + ["--find-links", str(links), "--report", str(report), "-r", str(wanted)],
+            env=env,
+        )
+    except CommandError as error:
+        if named := missing(error.said):
+            raise MissingError(str(error), named) from None
+        raise
     items: list[Mapping[str, Any]] = json.loads(report.read_text(encoding="utf-8"))["install"]
     return items
 
 
-def build(python: str, requirement: str, location: str, simple: str, into: Path) -> Path:
-    """The wheel that came out of an sdist: pip keeps what it built, so this is the one that was installed."""
-    into.mkdir(parents=True, exist_ok=True)
-    before = set(into.iterdir())
+def missing(said: str) -> list[str]:
+    """The requirements that pip names when nothing fits together, in whatever way it says so."""
+    # Several bounds are shown with an "and" between them.
+    found = [text.strip().replace(" and ", ",") for text in _NAMED.findall(said)]
+    if block := _UNAVAILABLE.search(said):
+        found += block[1].split()
+    return list(dict.fromkeys(found))
+
+
+def download(python: str, requirements: Sequence[str], location: str, simple: str, into: Path) -> None:
+    """Fetch wheels for requirements, and for what those need; nothing is built and nothing installed."""
     run(
-        [
-            python,
-            "-m",
-            "pip",
-            "wheel",
-            "-q",
-            "--no-deps",
-            "--index-url",
-            simple,
-            "-w",
-            str(into),
-            requirement,
-        ],
+        [python, "-m", "pip", "download", "-q", *_WHEELS, simple, "-d", str(into), "--", *requirements],
         env=environment(location),
     )
-    made = [path for path in into.iterdir() if path not in before]
-    if len(made) != 1:
-        raise StepError(f"pip wheel {requirement} made {len(made)} wheels; one was expected")
-    return made[0]
 
 
-def upload(wheel: Path, name: str, version: str, location: str, project: str, repository: str) -> None:
-    """Publish a wheel by the form that twine sends.
-
-    Raises:
-        StepError: the repository refused it, or holds other bytes under this name.
-    """
-    boundary = uuid.uuid4().hex
-    fields = {
-        ":action": "file_upload",
-        "protocol_version": "1",
-        "metadata_version": "2.1",
-        "name": name,
-        "version": version,
-        "filetype": "bdist_wheel",
-        "pyversion": wheel.name.split("-")[-3],
-        "sha256_digest": storage.sha256(wheel),
-    }
-    body = b"".join(
-        f'--{boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode()
-        for key, value in fields.items()
-    )
-    body += (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="content"; filename="{wheel.name}"\r\n'
-        "Content-Type: application/octet-stream\r\n\r\n"
-    ).encode()
-    body += wheel.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
-    connection = http.client.HTTPSConnection(
-        _host(location), timeout=300, context=ssl.create_default_context(cafile=_CA)
-    )
+def page(location: str, project: str, repository: str, name: str) -> str:
+    """A project's page of the simple index (PEP 503); empty if there is none."""
     try:
-        connection.request(
-            "POST",
-            f"/{project}/{repository}/",
-            body=body,
-            headers={
-                "Content-Type": f"multipart/form-data; boundary={boundary}",
-                "Authorization": f"Bearer {metadata.token()}",
-            },
-        )
-        answer = connection.getresponse()
-        said = answer.read().decode(errors="replace")
-    finally:
-        connection.close()
-    # An earlier run of this machine may have published it; screening compares the repository's own hash.
-    if answer.status >= 300 and "already exists" not in said:
-        raise StepError(f"publishing {wheel.name} was answered {answer.status}: {said[:300]}")
+        with _open(location, f"{project}/{repository}/simple/{name}/") as response:
+            text: str = response.read().decode(errors="replace")
+            return text
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return ""
+        raise
+
+
+def fetch(location: str, project: str, repository: str, name: str, filename: str, to: Path) -> None:
+    """Download a file of the repository as it is."""
+    address = f"{project}/{repository}/{name}/{urllib.parse.quote(filename)}"
+    with _open(location, address) as response, to.open("wb") as out:
+        shutil.copyfileobj(response, out, 1 << 20)
+
+
+def choose_sdist(python: str, page: str, requirement: str) -> Mapping[str, str] | None:
+    """The sdist to build for a requirement that no wheel answers (see sdists.py); None if there is none."""
+    asked = json.dumps({"page": page, "requirement": requirement})
+    program = Path(__file__).with_name("sdists.py")
+    found: Mapping[str, str] | None = json.loads(run([python, "-I", str(program)], text=asked))
+    return found
+
+
+def _open(location: str, path: str) -> Any:
+    request = urllib.request.Request(f"https://{_host(location)}/{path}", headers={"Accept": "text/html"})
+    # A redirection leads to a storage address with a signature of its own, and needs no token.
+    request.add_unredirected_header("Authorization", f"Bearer {metadata.token()}")
+    context = ssl.create_default_context(cafile=_CA)
+    return urllib.request.urlopen(request, timeout=300, context=context)  # noqa: S310
 
 
 def download_locked(python: str, locked: Mapping[str, str], location: str, simple: str, into: Path) -> None:
