@@ -20,7 +20,7 @@ from sandbox.cloud import operations
 from sandbox.cloud.context import OPERATOR, Cloud
 from sandbox.cloud.endpoints import address, listen
 from sandbox.cloud.server import GoogleFront
-from sandbox.cloud.services import tpu
+from sandbox.cloud.services import buckets, tpu
 from sandbox.cloud.tokens import write_secret
 from sandbox.machines import Machines
 
@@ -39,6 +39,7 @@ async def run(root: Path, cache: Path | None) -> None:
     cloud = Cloud.open(root, cache)
     cloud.endpoints = {name: address(ports, name) for name in ports}
     operations.forget_all(cloud)
+    buckets.started(cloud)
     write_secret(root / "operator.token", cloud.tokens.issue(OPERATOR, _OPERATOR_LIFETIME))
     front = GoogleFront(cloud)
     machines = cloud.machines = Machines(cloud, front)

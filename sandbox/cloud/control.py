@@ -10,13 +10,15 @@ import base64
 import json
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import web
 
-from sandbox.cloud import operations, policies
+from sandbox.cloud import access, operations, policies
+from sandbox.cloud.access.accounts import find
 from sandbox.cloud.context import Call, Cloud, Handler
 from sandbox.cloud.discovery import Api, Method, output_only
 from sandbox.cloud.errors import (
@@ -70,31 +72,65 @@ class Control:
         return web.json_response(answer)
 
     async def _dispatch(self, method: Method, call: Call) -> Resource | web.StreamResponse:
+        run = self._behaviour(method)
+        if (asked := self._asked_of(method, call)) is not None:
+            for permission in access.permissions_of(method.id):
+                access.require(self._cloud, call.identity, permission, asked)
+        return await run(call)
+
+    def _behaviour(self, method: Method) -> Callable[[Call], Awaitable[Resource | web.StreamResponse]]:
+        """What a call of this method does; 501 where the sandbox does not have it."""
         if override := self._overrides.get(method.id):
-            return await override(self._cloud, call)
+            return partial(override, self._cloud)
         if method.verb in {"get", "wait"} and method.collection.lower().endswith("operations"):
-            return self._existing(call.name.removesuffix("/wait"))
+            return self._operation
         kind = self._by_collection.get(method.collection)
         if kind is None or method.media:
             raise unimplemented(f"The sandbox does not have {method.id}.")
         match method.verb:
             case "create" | "insert":
-                return await self._create(kind, method, call)
+                return partial(self._create, kind, method)
             case "get":
-                resource = self._existing(call.name)
-                kind.show(self._cloud, call.name, resource)
-                return resource
+                return partial(self._get, kind)
             case "list":
-                return self._list(kind, method, call)
+                return partial(self._list, kind, method)
             case "patch" | "update":
-                return await self._change(kind, method, call)
+                return partial(self._change, kind, method)
             case "delete":
-                return await self._delete(kind, method, call)
+                return partial(self._delete, kind, method)
             case "getIamPolicy":
-                return self._get_policy(call)
+                return self._get_policy
             case "setIamPolicy":
-                return self._set_policy(call)
+                return self._set_policy
         raise unimplemented(f"The sandbox does not have {method.id}.")
+
+    def _asked_of(self, method: Method, call: Call) -> str | None:
+        """The resource on which a call needs its permissions; None where it is missing, as it is told then.
+
+        Google tells only of buckets, and of accounts named without a project, that they don't exist; of the
+        rest it says that they don't or that the caller may not.
+        """
+        if self.api.name == "storage":
+            if method.verb in {"insert", "list"}:
+                return f"cloudresourcemanager/projects/{call.query['project']}"
+            return call.name if self._cloud.store.get(_guarded(call.name)) else None
+        if method.collection.endswith("projects.serviceAccounts") and len(parts := call.name.split("/")) > 4:
+            try:
+                return find(self._cloud, parts[2], parts[4])[0]
+            except ApiError:
+                return None if parts[2] == "-" else call.name
+        for field in ("name", "resource", "parent"):
+            if field in call.params:
+                return f"{self.api.name}/{call.params[field]}"
+        return call.name
+
+    async def _operation(self, call: Call) -> Resource:
+        return self._existing(call.name.removesuffix("/wait"))
+
+    async def _get(self, kind: Kind, call: Call) -> Resource:
+        resource = self._existing(call.name)
+        kind.show(self._cloud, call.name, resource)
+        return resource
 
     async def _create(self, kind: Kind, method: Method, call: Call) -> Resource:
         key = kind.key(call) if kind.key else _key(method, call)
@@ -115,7 +151,7 @@ class Control:
             raise
         return self._answer(method, call, name, resource)
 
-    def _list(self, kind: Kind, method: Method, call: Call) -> Resource:
+    async def _list(self, kind: Kind, method: Method, call: Call) -> Resource:
         size = int(call.query.get("pageSize") or call.query.get("maxResults") or PAGE) or PAGE
         depth = call.name.count("/") + 1
         below = self._cloud.store.list(f"{call.name}/").items()
@@ -177,12 +213,12 @@ class Control:
         await self._settle(kind)
         return self._answer(method, call, call.name, resource)
 
-    def _get_policy(self, call: Call) -> Resource:
+    async def _get_policy(self, call: Call) -> Resource:
         name = _guarded(call.name)
         self._existing(name)
         return {**self._policy_fields(name), **policies.get(self._cloud.store, name)}
 
-    def _set_policy(self, call: Call) -> Resource:
+    async def _set_policy(self, call: Call) -> Resource:
         name = _guarded(call.name)
         self._existing(name)
         policy = call.body if self.api.name == "storage" else call.body.get("policy") or {}

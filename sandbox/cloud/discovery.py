@@ -113,6 +113,10 @@ class Api:
         """The method with this id; KeyError if the API has none."""
         return self._ids[method_id]
 
+    def methods(self) -> list[str]:
+        """The ids of all methods."""
+        return sorted(self._ids)
+
     def find(self, http_method: str, path: str) -> tuple[Method, dict[str, str], str]:
         """The method that an undecoded path below the host means, its path parameters, and its resource name.
 

@@ -23,6 +23,7 @@ _BASES: Final[Mapping[str, tuple[str, str]]] = {
     "GOOGLE_IAM_BETA_CUSTOM_ENDPOINT": ("iam", "v1/"),
     "GOOGLE_IAM_CREDENTIALS_CUSTOM_ENDPOINT": ("iamcredentials", "v1/"),
     "GOOGLE_IAM_CUSTOM_ENDPOINT": ("iam", "v1/"),
+    "GOOGLE_KMS_CUSTOM_ENDPOINT": ("cloudkms", "v1/"),
     "GOOGLE_RESOURCE_MANAGER_CUSTOM_ENDPOINT": ("cloudresourcemanager", "v1/"),
     "GOOGLE_SERVICE_USAGE_CUSTOM_ENDPOINT": ("serviceusage", "v1/"),
     "GOOGLE_STORAGE_CUSTOM_ENDPOINT": ("storage", "storage/v1/"),

@@ -19,6 +19,8 @@ class ApiError(Exception):
         """The answer's body: the canonical code, and the older `errors` list that some clients read."""
         head, *tail = self.reason.lower().split("_")
         legacy = head + "".join(word.capitalize() for word in tail)
+        if self.reason == "PERMISSION_DENIED":
+            legacy = "forbidden"
         return {
             "error": {
                 "code": self.status,

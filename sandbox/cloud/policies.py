@@ -8,6 +8,7 @@ import json
 import re
 from typing import Any, Final
 
+from sandbox.cloud.access.roles import ROLES
 from sandbox.cloud.errors import ApiError, aborted, invalid
 from sandbox.cloud.store import Store
 
@@ -16,6 +17,14 @@ _MEMBER: Final = re.compile(
     r"|deleted:(user|serviceAccount|group)):[^\s]+|principal(Set)?://[^\s]+"
 )
 _ROLE: Final = re.compile(r"(roles|(projects|organizations)/[^/]+/roles)/[A-Za-z0-9_.]+")
+_GRANTABLE: Final = {
+    "artifactregistry": re.compile(r"roles/(artifactregistry\.|\w+$)"),
+    "cloudkms": re.compile(r"roles/(cloudkms\.|\w+$)"),
+    "cloudresourcemanager": re.compile(r"roles/(?!storage\.legacy)"),
+    "iam": re.compile(r"roles/(iam\.serviceAccount|\w+$)"),
+    "storage": re.compile(r"roles/storage\."),
+}
+"""The roles that can be granted on a resource of a service, where Google is known to refuse others."""
 _OWN_ACCOUNT: Final = re.compile(r"serviceAccount:([^@]+@([^.@]+)\.iam\.gserviceaccount\.com)")
 
 
@@ -41,7 +50,7 @@ def put(store: Store, name: str, policy: dict[str, Any], mask: str | None = None
     if unknown := wanted - {"bindings", "auditConfigs"}:
         raise invalid(f"Invalid update mask: unknown field '{min(unknown)}'.")
     new = {key: value for key, value in present.items() if key not in wanted}
-    if "bindings" in wanted and (bindings := _bindings(store, policy)):
+    if "bindings" in wanted and (bindings := _bindings(store, name, policy)):
         new["bindings"] = bindings
     if "auditConfigs" in wanted and policy.get("auditConfigs"):
         new["auditConfigs"] = policy["auditConfigs"]
@@ -50,26 +59,26 @@ def put(store: Store, name: str, policy: dict[str, Any], mask: str | None = None
     return get(store, name)
 
 
-def has_role(store: Store, names: list[str], identity: str, *roles: str) -> bool:
-    """Whether `identity` has one of `roles` on one of `names` (a resource and what it belongs to).
+def _bindings(store: Store, name: str, policy: dict[str, Any]) -> list[dict[str, Any]]:
+    """The policy's bindings, one for a role, members sorted, empty ones left out.
 
-    Bindings with a condition can't be set in the sandbox, which has no way to evaluate one.
+    A condition is refused: the sandbox has no way to evaluate one. So is a role that it does not know, as
+    what that allows could not be enforced.
     """
-    for name in names:
-        for binding in get(store, name).get("bindings", []):
-            members = binding["members"]
-            if binding["role"] in roles and ({identity, "allUsers", "allAuthenticatedUsers"} & set(members)):
-                return True
-    return False
-
-
-def _bindings(store: Store, policy: dict[str, Any]) -> list[dict[str, Any]]:
-    """The policy's bindings, one for a role, members sorted, empty ones left out."""
+    grantable = _GRANTABLE.get(name.partition("/")[0])
     merged: dict[str, set[str]] = {}
     for binding in policy.get("bindings") or []:
         role = binding.get("role", "")
         if not _ROLE.fullmatch(role):
             raise invalid(f"Role name must be in the format \"roles/{{role}}\", not '{role}'.")
+        if role not in ROLES:
+            raise ApiError(
+                501,
+                "UNIMPLEMENTED",
+                f"The sandbox does not know the role {role}: see sandbox/cloud/access/roles.py.",
+            )
+        if grantable and not grantable.match(role):
+            raise invalid(f"Role {role} is not supported for this resource.")
         if binding.get("condition"):
             raise ApiError(
                 501,

@@ -17,6 +17,7 @@ from sandbox.cloud.kinds import Kind
 from sandbox.cloud.services import (
     artifactregistry,
     buckets,
+    cloudkms,
     compute,
     dns,
     iam,
@@ -50,6 +51,7 @@ def _api(name: str, *versions: str) -> Service:
 
 SERVICES: Final = (
     _api("artifactregistry", "v1"),
+    _api("cloudkms", "v1"),
     _api("cloudresourcemanager", "v1"),
     _api("compute", "beta"),
     _api("dns", "v1beta2", "v1"),  # the provider asks for zones in the one and for record sets in the other
@@ -65,11 +67,24 @@ SERVICES: Final = (
 KINDS: Final[list[Kind]] = [
     *artifactregistry.KINDS,
     *buckets.KINDS,
+    *cloudkms.KINDS,
     *compute.KINDS,
     *dns.KINDS,
     *iam.KINDS,
     *tpu.KINDS,
 ]
+
+OVERRIDES: Final[dict[str, Handler]] = {
+    **artifactregistry.OVERRIDES,
+    **cloudkms.OVERRIDES,
+    **compute.OVERRIDES,
+    **dns.OVERRIDES,
+    **iam.OVERRIDES,
+    **iamcredentials.OVERRIDES,
+    **resourcemanager.OVERRIDES,
+    **serviceusage.OVERRIDES,
+    **tpu.OVERRIDES,
+}
 
 _ANY: Final = re.compile("")
 _BUCKETS: Final = re.compile(r"/storage/v1/b(\?|$|/[^/?]*(\?|$|/(?!o[/?]|o$)))")
@@ -78,12 +93,9 @@ _BUCKETS: Final = re.compile(r"/storage/v1/b(\?|$|/[^/?]*(\?|$|/(?!o[/?]|o$)))")
 
 def applications(cloud: Cloud) -> Iterator[tuple[Service, re.Pattern[str], web.Application]]:
     """Each service with the application that answers for the paths that a pattern matches."""
-    overrides: dict[str, Handler] = {}
-    for module in (artifactregistry, compute, dns, iam, iamcredentials, resourcemanager, serviceusage, tpu):
-        overrides |= module.OVERRIDES
     for service in SERVICES:
         for version in reversed(service.versions):
-            control = Control(cloud, load(service.name, version), KINDS, overrides)
+            control = Control(cloud, load(service.name, version), KINDS, OVERRIDES)
             app = web.Application()
             app.router.add_route("*", "/{path:.*}", control.handle)
             if version != service.versions[0]:

@@ -19,6 +19,7 @@ from sandbox.provider.scope import last
 
 ENDPOINTS: Final[Mapping[str, tuple[str, ...]]] = {
     "artifactregistry": ("GOOGLE_ARTIFACT_REGISTRY_CUSTOM_ENDPOINT",),
+    "cloudkms": ("GOOGLE_KMS_CUSTOM_ENDPOINT",),
     "cloudresourcemanager": (
         "GOOGLE_RESOURCE_MANAGER_CUSTOM_ENDPOINT",
         "GOOGLE_CLOUD_RESOURCE_MANAGER_CUSTOM_ENDPOINT",

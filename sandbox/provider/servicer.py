@@ -24,7 +24,7 @@ from sandbox.provider.fields import imported
 from sandbox.provider.resource import Resource
 from sandbox.provider.rest import Api
 from sandbox.provider.scope import Defaults
-from sandbox.provider.table import resource_type
+from sandbox.provider.table import FUNCTIONS, resource_type
 from sandbox.provider.values import Props, decode, encode, has_unknown
 
 VERSION: Final = "10.2.0"
@@ -113,12 +113,26 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Refused: the SDK has the schema."""
         context.abort(grpc.StatusCode.UNIMPLEMENTED, "the sandbox's provider has no schema; the SDK has")
 
+    @_clear
     def Invoke(self, request: Any, context: Context) -> Any:
-        """Refused by name: there are no functions here."""
-        context.abort(
-            grpc.StatusCode.UNIMPLEMENTED,
-            f"function '{request.tok}' is not supported by the sandbox's provider",
+        """What a function reads; one that the table lacks is refused by name."""
+        function = FUNCTIONS.get(request.tok)
+        if function is None:
+            context.abort(
+                grpc.StatusCode.UNIMPLEMENTED,
+                f"function '{request.tok}' is not supported by the sandbox's provider",
+            )
+            raise AssertionError("abort raises")
+        given, secrets = decode(request.args)
+        result, failures = function.invoke(self._api, given)
+        answer = provider_pb2.InvokeResponse(
+            failures=[
+                provider_pb2.CheckFailure(property=failure.property, reason=failure.reason)
+                for failure in failures
+            ]
         )
+        getattr(answer, "return").CopyFrom(encode(result, secrets))
+        return answer
 
     def Call(self, request: Any, context: Context) -> Any:
         """Refused by name: there are no methods here."""

@@ -1,4 +1,4 @@
-"""The table: every resource type of the provider, by Pulumi's name for it."""
+"""The table: every resource type and every function of the provider, by Pulumi's name for it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from sandbox.provider.errors import ProviderError
+from sandbox.provider.function import Function
 from sandbox.provider.resource import Resource
 from sandbox.provider.resources import (
     artifactregistry,
     compute,
     dns,
     iam,
+    kms,
     projects,
     serviceaccount,
     storage,
@@ -20,9 +22,11 @@ from sandbox.provider.resources import (
 
 TABLE: Final[Mapping[str, Resource]] = {
     resource.type: resource
-    for module in (artifactregistry, compute, dns, iam, projects, serviceaccount, storage, tpu)
+    for module in (artifactregistry, compute, dns, iam, kms, projects, serviceaccount, storage, tpu)
     for resource in module.RESOURCES
 }
+
+FUNCTIONS: Final[Mapping[str, Function]] = {function.token: function for function in kms.FUNCTIONS}
 
 
 def resource_type(token: str) -> Resource:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from sandbox.cloud import access
 from sandbox.cloud.artifact_registry.artifacts import Artifacts
 from sandbox.cloud.artifact_registry.catalog import Entry
 from sandbox.cloud.artifact_registry.options import Options
@@ -16,6 +17,10 @@ from sandbox.cloud.context import Cloud
 from sandbox.cloud.errors import ApiError, not_found
 from sandbox.cloud.storage.attached import attached
 from sandbox.cloud.storage.serving import send_file
+
+DOWNLOAD: Final = "artifactregistry.repositories.downloadArtifacts"
+UPLOAD: Final = "artifactregistry.repositories.uploadArtifacts"
+"""What reading from a repository's own address asks for, and what writing to it does."""
 
 
 class DataPlane:
@@ -35,9 +40,12 @@ class DataPlane:
         app.add_routes(list(routes))
         return app
 
-    def _repository(self, request: web.Request) -> Repository:
+    def _repository(self, request: web.Request, permission: str = DOWNLOAD) -> Repository:
+        """The repository of a request, if whoever makes it has `permission` on it."""
         info = request.match_info
-        return by_host(self._cloud, request.host, info["project"], info["repository"], self.FORMAT)
+        repository = by_host(self._cloud, request.host, info["project"], info["repository"], self.FORMAT)
+        access.require(self._cloud, request["identity"], permission, f"artifactregistry/{repository.name}")
+        return repository
 
     def _held(self, repository: Repository, file_id: str) -> Entry:
         """A file of a standard repository."""

@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from sandbox.cloud.artifact_registry.catalog import Entry
-from sandbox.cloud.artifact_registry.data_plane import DataPlane
+from sandbox.cloud.artifact_registry.data_plane import UPLOAD, DataPlane
 from sandbox.cloud.artifact_registry.options import DEFAULT, Options
 from sandbox.cloud.artifact_registry.python_remote import PythonRemote
 from sandbox.cloud.artifact_registry.repository import Repository
@@ -63,17 +63,26 @@ class _Host(DataPlane):
     async def page(self, request: web.Request) -> web.Response:
         repository = self._repository(request)
         name = canonicalize_name(request.match_info["name"])
-        links = await self._links(repository, name)
         if self._options.json_index and JSON_TYPE in request.headers.get(hdrs.ACCEPT, ""):
+            links = await self._links(repository, name)
             return web.Response(text=render_json(name, links), content_type=JSON_TYPE)
-        return web.Response(text=render_page(name, links), content_type="text/html")
+        if repository.remote:
+            text = await self._remote.page(
+                repository, name, lambda links: render_page(name, self._shown(links))
+            )
+        else:
+            text = render_page(name, await self._links(repository, name))
+        return web.Response(text=text, content_type="text/html")
+
+    def _shown(self, links: list[Link]) -> list[Link]:
+        """What a remote repository says of what its upstream says."""
+        if self._options.yanked:
+            return links
+        return [Link(link.filename, link.url, link.sha256, link.requires_python) for link in links]
 
     async def _links(self, repository: Repository, name: str) -> list[Link]:
         if repository.remote:
-            links = await self._remote.links(repository, name)
-            if self._options.yanked:
-                return links
-            return [Link(link.filename, link.url, link.sha256, link.requires_python) for link in links]
+            return self._shown(await self._remote.links(repository, name))
         files = self._artifacts.catalog.files(repository, name)
         if not files:
             raise not_found(f"Package {name} not found in repository {repository.id}")
@@ -95,7 +104,7 @@ class _Host(DataPlane):
         return await self._send(request, entry, "application/octet-stream")
 
     async def upload(self, request: web.Request) -> web.Response:
-        repository = self._repository(request)
+        repository = self._repository(request, UPLOAD)
         if repository.remote:
             raise failed_precondition(
                 f"Repository {repository.id} is a remote repository; it takes no uploads"

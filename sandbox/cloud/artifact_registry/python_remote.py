@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import time
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 from urllib.parse import quote
 
 from sandbox.cloud.artifact_registry.artifacts import Artifacts
@@ -22,6 +22,8 @@ from sandbox.cloud.storage.objects import timestamp
 _ACCEPT: Final = f"{JSON_TYPE}, text/html;q=0.5"
 _PAGE_LIMIT: Final = 64 << 20
 """Bytes of one index page; the largest known ones have some ten million."""
+_PAGES_KEPT: Final = 1024
+"""Rendered pages that are kept in memory, the least used let go first."""
 
 
 class PythonRemote:
@@ -31,6 +33,7 @@ class PythonRemote:
         self._artifacts = artifacts
         self._options = options
         self._pip: PipSettings | None = None
+        self._pages: dict[tuple[str, str], tuple[float, str]] = {}
 
     async def links(self, repository: Repository, name: str) -> list[Link]:
         """What upstream has of a project.
@@ -38,10 +41,23 @@ class PythonRemote:
         Raises:
             ApiError: upstream doesn't know the project (404), or fails and nothing is kept (502).
         """
-        settings = await self._settings(repository)
-        return await self._artifacts.upstream.once(
-            ("links", settings.index, name), lambda: self._links(settings, name)
-        )
+        return (await self._fetched(repository, name))[1]
+
+    async def page(self, repository: Repository, name: str, render: Callable[[list[Link]], str]) -> str:
+        """What upstream has of a project as a page, rendered once each time it was fetched.
+
+        Raises:
+            ApiError: as `links` does.
+        """
+        key = ((await self._settings(repository)).index, name)
+        fetched, text = self._pages.pop(key, (0.0, ""))
+        if not 0 <= time.time() - fetched < self._options.python_index_seconds:
+            fetched, links = await self._fetched(repository, name)
+            text = render(links)
+        self._pages[key] = fetched, text
+        if len(self._pages) > _PAGES_KEPT:
+            self._pages.pop(next(iter(self._pages)))
+        return text
 
     async def file(self, repository: Repository, name: str, filename: str) -> Entry:
         """A file of a project, fetched first unless it is kept.
@@ -69,12 +85,19 @@ class PythonRemote:
         fresh = Entry(file_id, owner, str(version), digests, details, fetched=timestamp())
         return catalog.keep(repository, fresh)
 
-    async def _links(self, settings: PipSettings, name: str) -> list[Link]:
+    async def _fetched(self, repository: Repository, name: str) -> tuple[float, list[Link]]:
+        settings = await self._settings(repository)
+        return await self._artifacts.upstream.once(
+            ("links", settings.index, name), lambda: self._links(settings, name)
+        )
+
+    async def _links(self, settings: PipSettings, name: str) -> tuple[float, list[Link]]:
+        """When upstream was asked, in seconds since the epoch, and what it had."""
         address = hashlib.sha256(settings.index.encode()).hexdigest()[:16]
         kept = self._artifacts.cloud.cache / "python-index" / address / f"{name}.json"
         saved = json.loads(kept.read_bytes()) if kept.exists() else None
         if saved is not None and 0 <= time.time() - saved["fetched"] < self._options.python_index_seconds:
-            return [Link(**link) for link in saved["links"]]
+            return saved["fetched"], [Link(**link) for link in saved["links"]]
         url = f"{settings.index.rstrip('/')}/{quote(name)}/"
         try:
             page = await self._artifacts.upstream.page(
@@ -85,7 +108,8 @@ class PythonRemote:
                 raise not_found(f"Upstream knows no project {name}") from error
             if saved is None:
                 raise
-            return [Link(**link) for link in saved["links"]]  # what is kept outlives a broken upstream
+            # What is kept outlives a broken upstream.
+            return saved["fetched"], [Link(**link) for link in saved["links"]]
         try:
             content_type = page.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             links = parse_page(content_type, page.body or b"", str(page.url))
@@ -93,10 +117,10 @@ class PythonRemote:
             raise UpstreamError(f"{name}: upstream's index page can't be read: {error}") from error
         kept.parent.mkdir(parents=True, exist_ok=True)
         fresh = kept.with_name(kept.name + ".new")
-        record = {"fetched": time.time(), "links": [dataclasses.asdict(link) for link in links]}
+        record: dict[str, Any] = {"fetched": time.time(), "links": [vars(link) for link in links]}
         fresh.write_text(json.dumps(record), encoding="utf-8")
         fresh.replace(kept)
-        return links
+        return record["fetched"], links
 
     async def _settings(self, repository: Repository) -> PipSettings:
         declared = repository.upstream("pythonRepository")
@@ -109,5 +133,5 @@ class PythonRemote:
                 f"Repository {repository.id} names no Python upstream; set publicRepository: PYPI or a uri"
             )
         if self._pip is None:
-            self._pip = await pip_settings()
+            self._pip = await self._artifacts.upstream.once("pip settings", pip_settings)
         return self._pip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -14,7 +15,7 @@ from packaging.utils import NormalizedName, parse_sdist_filename, parse_wheel_fi
 from packaging.version import Version
 
 JSON_TYPE: Final = "application/vnd.pypi.simple.v1+json"
-_SHA256_DIGITS: Final = 64
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -110,15 +111,14 @@ def _document(title: str, lines: list[str]) -> str:
 def _usable(link: Link) -> bool:
     plain = "/" not in link.filename and "\\" not in link.filename and not link.filename.startswith(".")
     known = link.filename.endswith((".whl", ".tar.gz", ".zip"))
-    digest = len(link.sha256) == _SHA256_DIGITS and all(c in "0123456789abcdef" for c in link.sha256)
-    return plain and known and digest
+    return plain and known and _SHA256.fullmatch(link.sha256) is not None
 
 
 def _parse_json(body: bytes, url: str) -> list[Link]:
     return [
         Link(
             filename=str(file["filename"]),
-            url=urljoin(url, str(file["url"])),
+            url=_absolute(url, str(file["url"])),
             sha256=str(file.get("hashes", {}).get("sha256", "")).lower(),
             requires_python=file.get("requires-python") or None,
             yanked=file.get("yanked", False),
@@ -126,6 +126,11 @@ def _parse_json(body: bytes, url: str) -> list[Link]:
         )
         for file in json.loads(body)["files"]
     ]
+
+
+def _absolute(base: str, address: str) -> str:
+    # Pages have thousands of addresses, nearly all of them absolute, and joining is slow.
+    return address if address.startswith(("https://", "http://")) else urljoin(base, address)
 
 
 def _parse_html(body: bytes, url: str) -> list[Link]:

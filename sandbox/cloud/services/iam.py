@@ -9,24 +9,13 @@ import secrets
 from typing import Final
 
 from sandbox.cloud import policies
+from sandbox.cloud.access.accounts import find
 from sandbox.cloud.context import Call, Cloud, Handler
-from sandbox.cloud.errors import already_exists, invalid, not_found
+from sandbox.cloud.errors import already_exists, invalid
 from sandbox.cloud.kinds import Kind, Resource, project_of
 
 _ID: Final = re.compile(r"[a-z]([-a-z0-9]{4,28}[a-z0-9])")
 _PATCHABLE: Final = {"displayName", "description"}
-
-
-def find(cloud: Cloud, project: str, account: str) -> tuple[str, Resource]:
-    """The store's name of a service account and the account, by its email or unique id.
-
-    `project` may be `-`, as Google allows where the email says which project it is. 404 if there is none.
-    """
-    prefix = "iam/projects/" if project == "-" else f"iam/projects/{project}/"
-    for name, resource in cloud.store.list(prefix).items():
-        if account in {resource.get("email"), resource.get("uniqueId")}:
-            return name, resource
-    raise not_found(f"Unknown service account: {account}")
 
 
 def _of(cloud: Cloud, call: Call) -> tuple[str, Resource]:

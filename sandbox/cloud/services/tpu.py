@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from sandbox.cloud import operations
+from sandbox.cloud import access, operations
 from sandbox.cloud.context import Call, Cloud, Handler, Machinery
 from sandbox.cloud.control import timestamp, without_nulls
 from sandbox.cloud.errors import (
@@ -47,7 +47,7 @@ async def _create(cloud: Cloud, call: Call) -> Resource:
             raise invalid(f"Invalid value for field 'node.{field}': ''. Required field not specified.")
     check_references(cloud, NODES, name, node)
     _check_subnetwork(cloud, name, node)
-    _check_account(cloud, name, node)
+    access.require(cloud, call.identity, "iam.serviceAccounts.actAs", _account(cloud, name, node))
     node |= {
         "name": path,
         "id": new_id(),
@@ -145,15 +145,18 @@ async def _delete(cloud: Cloud, call: Call) -> Resource:
     return operations.start(cloud, parent, remove(), {**_METADATA, "target": node["name"], "verb": "delete"})
 
 
-def _check_account(cloud: Cloud, name: str, node: Resource) -> None:
+def _account(cloud: Cloud, name: str, node: Resource) -> str:
+    """The store's name of the account that the node runs as."""
     email = (node.get("serviceAccount") or {}).get("email")
     if not email:
         raise unimplemented(
             "The sandbox has no default service account: name one in node.serviceAccount.email."
         )
     project = email.partition("@")[2].partition(".")[0]
-    if cloud.store.get(f"iam/projects/{project}/serviceAccounts/{email}") is None:
+    account = f"iam/projects/{project}/serviceAccounts/{email}"
+    if cloud.store.get(account) is None:
         raise invalid(f"The service account '{email}' of '{name.partition('/')[2]}' does not exist.")
+    return account
 
 
 def _check_subnetwork(cloud: Cloud, name: str, node: Resource) -> None:

@@ -10,9 +10,11 @@ import binascii
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
+from xml.sax.saxutils import escape
 
 from aiohttp import hdrs, web
 
+from sandbox.cloud import access
 from sandbox.cloud.context import Cloud
 from sandbox.cloud.errors import ApiError, invalid, unimplemented
 from sandbox.cloud.storage.attached import attached
@@ -72,6 +74,7 @@ _Entry: TypeAlias = tuple[tuple[str, int], str, Object | None]
 
 class _Service:
     def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
         self._objects = attached(cloud, Objects)
         self._sessions = attached(cloud, Sessions)
 
@@ -82,7 +85,7 @@ class _Service:
             "startOffset", "versions",
         )  # fmt: skip
         bucket = request.match_info["bucket"]
-        self._objects.bucket(bucket)
+        self._require(request, bucket, "list")
         size = min(_number(query, "maxResults") or PAGE, PAGE)
         after = _page_start(query.get("pageToken"))
         items: list[dict[str, Any]] = []
@@ -135,7 +138,7 @@ class _Service:
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         query = _query(request, "generation", *_CONDITIONS)
-        found = self._found(request, query)
+        found = self._found(request, query, "get")
         Preconditions.parse(query).check(found, reading=True)
         if query.get("alt") == "media":
             return await self._send(request, found)
@@ -145,18 +148,19 @@ class _Service:
         """Path-style read of the XML API (https://cloud.google.com/storage/docs/xml-api/get-object-download)."""
         query = _query(request, "generation")
         try:
-            return await self._send(request, self._found(request, query))
+            return await self._send(request, self._found(request, query, "get"))
         except ApiError as error:
+            if error.status == 403:
+                details = escape(error.message)
+                return _xml_error(403, "AccessDenied", "Access denied.", f"<Details>{details}</Details>")
             if error.status != 404:
                 raise
             code = "NoSuchKey" if "object" in error.message else "NoSuchBucket"
-            error_element = f"<Error><Code>{code}</Code><Message>Not found.</Message></Error>"
-            text = f"<?xml version='1.0' encoding='UTF-8'?>{error_element}"
-            return web.Response(status=404, text=text, content_type="application/xml")
+            return _xml_error(404, code, "Not found.")
 
     async def patch(self, request: web.Request) -> web.Response:
         query = _query(request, "generation", *_CONDITIONS)
-        found = self._found(request, query)
+        found = self._found(request, query, "get", "update")
         Preconditions.parse(query).check(found)
         body = await request.json()
         if not isinstance(body, dict):
@@ -165,7 +169,7 @@ class _Service:
 
     async def delete(self, request: web.Request) -> web.Response:
         query = _query(request, "generation", *_CONDITIONS)
-        found = self._found(request, query)
+        found = self._found(request, query, "delete")
         Preconditions.parse(query).check(found)
         self._objects.delete(found, generation_named="generation" in query)
         return web.Response(status=204)
@@ -190,31 +194,32 @@ class _Service:
         query = _query(request, "sourceGeneration", *_CONDITIONS, *_SOURCE_CONDITIONS)
         names = request.match_info
         generation = _number(query, "sourceGeneration")
+        self._require(request, names["source_bucket"], "get", names["source"])
         source = self._objects.get(names["source_bucket"], names["source"], generation)
         Preconditions.parse(query, "ifSource").check(source)
         body = await request.json() if request.can_read_body else {}
         fields = _fields(body) if body else source.fields
         conditions = Preconditions.parse(query)
-        return self._objects.put(names["bucket"], names["object"], source.digests, fields, conditions)
+        return self._put(request, names["bucket"], names["object"], source.digests, fields, conditions)
 
     async def insert(self, request: web.Request) -> web.Response:
         query = _query(request, "contentEncoding", "name", *_CONDITIONS)
         bucket = request.match_info["bucket"]
-        self._objects.bucket(bucket)
+        self._require(request, bucket, "create")
         conditions = Preconditions.parse(query)
         if query.get("uploadType") == "resumable":
             return await self._begin(request, bucket, conditions)
         with self._objects.blobs.writer() as writer:
             metadata, content_type = await receive(request, writer)
             name = _name(query, metadata)
-            conditions.check(self._objects.live(bucket, name))
+            self._check_write(request, bucket, name, conditions)
             _verify(await writer.digests(), metadata, request)
             digests = await writer.publish()
         fields = {"contentType": content_type, **_fields(metadata)}
         if "contentEncoding" in query:
             fields["contentEncoding"] = query["contentEncoding"]
         return web.json_response(
-            _resource(request, self._objects.put(bucket, name, digests, fields, conditions)), status=200
+            _resource(request, self._put(request, bucket, name, digests, fields, conditions)), status=200
         )
 
     async def _begin(self, request: web.Request, bucket: str, conditions: Preconditions) -> web.Response:
@@ -222,7 +227,7 @@ class _Service:
         if not isinstance(metadata, dict):
             raise invalid("The body has to be the JSON of the object")
         name = _name(request.query, metadata)
-        conditions.check(self._objects.live(bucket, name))
+        self._check_write(request, bucket, name, conditions)
         content_type = request.headers.get("X-Upload-Content-Type")
         if content_type:
             metadata = {"contentType": content_type, **metadata}
@@ -245,9 +250,8 @@ class _Service:
         try:
             _verify(await session.writer.digests(), session.metadata, request)
             digests = await session.writer.publish()
-            made = self._objects.put(
-                session.bucket, session.name, digests, _fields(session.metadata), session.preconditions
-            )
+            fields, conditions = _fields(session.metadata), session.preconditions
+            made = self._put(request, session.bucket, session.name, digests, fields, conditions)
         finally:
             self._sessions.end(key)
         return web.json_response(_resource(request, made))
@@ -268,10 +272,50 @@ class _Service:
         del request
         raise invalid("An object is inserted with its bytes: POST to /upload/storage/v1/b/BUCKET/o")
 
-    def _found(self, request: web.Request, query: Mapping[str, str]) -> Object:
-        return self._objects.get(
-            request.match_info["bucket"], request.match_info["object"], _number(query, "generation")
-        )
+    def _require(self, request: web.Request, bucket: str, verb: str, name: str = "") -> None:
+        """Refuse whoever may not do this to the objects of a bucket that exists."""
+        self._objects.bucket(bucket)
+        path = f"storage/b/{bucket}/o/{name}" if name else f"storage/b/{bucket}"
+        access.require(self._cloud, request["identity"], f"storage.objects.{verb}", path)
+
+    def _found(self, request: web.Request, query: Mapping[str, str], *verbs: str) -> Object:
+        """The object of a request by somebody who may do all of `verbs` to it.
+
+        That there is none is told only to who may list the bucket
+        (https://cloud.google.com/storage/docs/json_api/v1/status-codes#403-forbidden).
+        """
+        bucket, name = request.match_info["bucket"], request.match_info["object"]
+        for verb in verbs:
+            self._require(request, bucket, verb, name)
+        try:
+            return self._objects.get(bucket, name, _number(query, "generation"))
+        except ApiError as error:
+            if error.status == 404:
+                self._require(request, bucket, "list")
+            raise
+
+    def _check_write(self, request: web.Request, bucket: str, name: str, conditions: Preconditions) -> None:
+        """Refuse a write that its conditions or the writer's roles do not allow.
+
+        To replace an object is to delete it, so who may only create can't.
+        """
+        self._require(request, bucket, "create", name)
+        current = self._objects.live(bucket, name)
+        conditions.check(current)
+        if current is not None:
+            self._require(request, bucket, "delete", name)
+
+    def _put(
+        self,
+        request: web.Request,
+        bucket: str,
+        name: str,
+        digests: Digests,
+        fields: Mapping[str, Any],
+        conditions: Preconditions,
+    ) -> Object:
+        self._check_write(request, bucket, name, conditions)
+        return self._objects.put(bucket, name, digests, fields, conditions)
 
     async def _send(self, request: web.Request, found: Object) -> web.StreamResponse:
         headers = {
@@ -293,6 +337,13 @@ class _Service:
             if found.fields.get(key):
                 headers[header] = str(found.fields[key])
         return await send_file(request, blob_path(self._objects, found), headers)
+
+
+def _xml_error(status: int, code: str, message: str, more: str = "") -> web.Response:
+    """A refusal in the form of the XML API."""
+    error = f"<Error><Code>{code}</Code><Message>{message}</Message>{more}</Error>"
+    text = f"<?xml version='1.0' encoding='UTF-8'?>{error}"
+    return web.Response(status=status, text=text, content_type="application/xml")
 
 
 def _resource(request: web.Request, found: Object) -> dict[str, Any]:
@@ -318,6 +369,8 @@ def _resource(request: web.Request, found: Object) -> dict[str, Any]:
         "timeStorageClassUpdated": found.created,
         "timeFinalized": found.created,
     }
+    if found.retained_until:
+        resource["retentionExpirationTime"] = found.retained_until
     resource.update({key: value for key, value in found.fields.items() if value is not None})
     if found.deleted is not None:
         resource["timeDeleted"] = found.deleted

@@ -8,7 +8,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,6 +56,8 @@ class Object:
     """What the writer said: `WRITABLE`."""
     deleted: str | None = None
     """When it stopped being the live generation; only in buckets with versioning."""
+    retained_until: str | None = None
+    """Until when it can neither be replaced nor deleted; only in buckets with a retention policy."""
 
     @property
     def content_type(self) -> str:
@@ -188,13 +190,15 @@ class Objects:
         made = Object(bucket, name, digests, generation, 1, now, now, dict(fields))
         if not self.blobs.has(digests.sha256):
             raise ApiError(503, "UNAVAILABLE", "The same bytes were being deleted meanwhile; try again")
+        if current is not None:
+            _check_retention(current)
         with self._transaction():
             if current is not None:
                 self._retire(current, versioned, now)
             self._insert(made)
         if current is not None:
             self._collect(current.digests.sha256)
-        return made
+        return self.get(bucket, name)
 
     def patch(self, current: Object, fields: Mapping[str, Any]) -> Object:
         """Change what the writer said of an object; a field that is None goes."""
@@ -212,6 +216,7 @@ class Objects:
 
     def delete(self, found: Object, *, generation_named: bool = False) -> None:
         """Delete the live object, or for good the generation that was named."""
+        _check_retention(found)
         versioned = bool(self.bucket(found.bucket).get("versioning", {}).get("enabled"))
         with self._transaction():
             self._retire(found, versioned and not generation_named, timestamp())
@@ -238,6 +243,8 @@ class Objects:
 
     def _rows(self, which: str, bucket: str, *values: object) -> Iterator[Object]:
         self._epoch(bucket)
+        policy = self.bucket(bucket).get("retentionPolicy") or {}
+        kept = timedelta(seconds=int(policy.get("retentionPeriod", 0)))
         query = f"SELECT {_COLUMNS} FROM objects WHERE bucket = ? AND {which} ORDER BY name, generation"  # noqa: S608
         for row in self._database.execute(query, (bucket, *values)).fetchall():
             name, size, sha256, md5, crc32c, generation, metageneration, fields, created, updated, deleted = (
@@ -245,7 +252,10 @@ class Objects:
             )
             digests = Digests(size, sha256, md5, crc32c)
             said = json.loads(fields)
-            yield Object(bucket, name, digests, generation, metageneration, created, updated, said, deleted)
+            until = _rfc3339(datetime.fromisoformat(created) + kept) if kept else None
+            yield Object(
+                bucket, name, digests, generation, metageneration, created, updated, said, deleted, until
+            )
 
     def _insert(self, made: Object) -> None:
         digests = made.digests
@@ -293,7 +303,22 @@ class _Transaction:
 
 def timestamp() -> str:
     """Now, as Google's JSON has it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return _rfc3339(datetime.now(UTC))
+
+
+def _rfc3339(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _check_retention(found: Object) -> None:
+    """Cloud Storage's bucket retention policies (https://cloud.google.com/storage/docs/bucket-lock)."""
+    if found.retained_until and found.retained_until > timestamp():
+        raise ApiError(
+            403,
+            "RETENTION_POLICY_NOT_MET",
+            f"Object '{found.bucket}/{found.name}' is subject to bucket's retention policy or object "
+            f"retention and cannot be deleted or overwritten until {found.retained_until}",
+        )
 
 
 def blob_path(objects: Objects, found: Object) -> Path:

@@ -1,4 +1,4 @@
-"""Members of IAM policies: a role for one identity, on a project, repository, bucket or service account.
+"""Members of IAM policies: a role for one identity, on a project, repository, bucket, account or key.
 
 The policy is read, changed and written back with its etag, and that again when another writer came between
 (https://cloud.google.com/iam/docs/allow-policies#etag).
@@ -223,6 +223,20 @@ class _AccountMember(Member):
         return str(scope.values["serviceAccountId"])
 
 
+class _KeyMember(Member):
+    """The key is given by its full name, ``projects/P/locations/L/keyRings/R/cryptoKeys/K``."""
+
+    def policy(self, api: Api, scope: Scope) -> Body:
+        query = {"options.requestedPolicyVersion": str(VERSION)}
+        return api.call(self.service, "GET", f"{self.place(scope)}:getIamPolicy", query)
+
+    def write(self, api: Api, scope: Scope, policy: Body) -> None:
+        api.call(self.service, "POST", f"{self.place(scope)}:setIamPolicy", body={"policy": policy})
+
+    def place(self, scope: Scope) -> str:
+        return str(scope.values["cryptoKeyId"])
+
+
 def _parent(name: str, **options: Any) -> Field:
     return Field(name=name, api=None, required=True, replace=True, **options)
 
@@ -260,4 +274,14 @@ ACCOUNT_MEMBER: Final = _AccountMember(
     fields=member_fields(_parent("serviceAccountId", pattern="projects/[^/]+/serviceAccounts/[^/]+")),
 )
 
-RESOURCES: Final = (PROJECT_MEMBER, REPOSITORY_MEMBER, BUCKET_MEMBER, ACCOUNT_MEMBER)
+KEY_MEMBER: Final = _KeyMember(
+    type="gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember",
+    service="cloudkms",
+    identity="{cryptoKeyId}/{role}/{member}",
+    autoname="",
+    fields=member_fields(
+        _parent("cryptoKeyId", pattern="projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+")
+    ),
+)
+
+RESOURCES: Final = (PROJECT_MEMBER, REPOSITORY_MEMBER, BUCKET_MEMBER, ACCOUNT_MEMBER, KEY_MEMBER)

@@ -39,6 +39,11 @@ def replay(box: Box, call: dict[str, Any]) -> Any:
         if _RECORDED_ETAG in text:
             text = text.replace(_RECORDED_ETAG, present_etag(box, service, path))
         body = json.loads(text.replace("{endpoint}/compute", endpoint))
+        if service == "storage" and path.endswith("/iam"):
+            # The plugin keeps what it read; the recording's server had no roles that a bucket begins with.
+            present = box.call("GET", "storage", path)["bindings"]
+            begins = [binding for binding in present if "legacy" in binding["role"]]
+            body["bindings"] = [*body.get("bindings", []), *begins]
     answer = box.send(call["http"], service, path, body, **query)
     assert answer.status_code == call.get("status", answer.status_code), answer.text
     assert answer.is_success or "status" in call, f"{call['method']}: {answer.text}"
@@ -110,6 +115,8 @@ def test_everything_is_gone_after_the_last_call(box: Box) -> None:
     left = {
         name
         for name in box.cloud.store.list("")
-        if "/operations/" not in name and not name.startswith("policies/") and "vm@" not in name
+        if "/operations/" not in name
+        and not name.startswith(("policies/", "projects/"))
+        and "vm@" not in name
     }
     assert left == {"artifactregistry/projects/inner/locations/us-central1/vpcscConfig"}

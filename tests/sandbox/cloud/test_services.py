@@ -57,7 +57,9 @@ class TestImpersonation:
         email = box.account("dmz-sync")
         refusal = self.token(box, email)["error"]
         assert refusal["status"] == "PERMISSION_DENIED"
-        assert CREATOR in refusal["message"]
+        assert refusal["message"] == (
+            "Permission 'iam.serviceAccounts.getAccessToken' denied on resource (or it may not exist)."
+        )
         self.grant(box, "iam", f"projects/inner/serviceAccounts/{email}", member="user:somebody@else.invalid")
         assert "error" in self.token(box, email)
         self.grant(box, "iam", f"projects/inner/serviceAccounts/{email}")

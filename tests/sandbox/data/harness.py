@@ -23,9 +23,9 @@ import httpx
 from aiohttp import BasicAuth, web
 from aiohttp.typedefs import Handler
 
-from sandbox.cloud import artifact_registry, storage
+from sandbox.cloud import artifact_registry, policies, storage
 from sandbox.cloud.artifact_registry import Options
-from sandbox.cloud.context import Cloud
+from sandbox.cloud.context import OPERATOR, Cloud
 from sandbox.cloud.control import Control
 from sandbox.cloud.discovery import Api
 from sandbox.cloud.errors import ApiError
@@ -104,7 +104,13 @@ class Running:
     def bucket(self, name: str, **fields: Any) -> str:
         resource = {"name": name, "timeCreated": os.urandom(4).hex(), **fields}
         self.loop.call(lambda: self.cloud.store.put(f"storage/b/{name}", resource))
+        self.grant(f"storage/b/{name}", "roles/storage.objectAdmin", OPERATOR)
         return name
+
+    def grant(self, name: str, role: str, *members: str) -> None:
+        """Give members one role on what the store has as `name`, and take all others away."""
+        policy = {"bindings": [{"role": role, "members": list(members)}]}
+        self.loop.call(lambda: policies.put(self.cloud.store, name, policy))
 
     def client(self, port: int) -> httpx.Client:
         headers = {"Authorization": f"Bearer {self.token}"}
@@ -132,7 +138,7 @@ def running(root: Path, options: Options, cache: Path | None = None) -> Iterator
     loop = Loop()
     try:
         cloud = loop.call(lambda: Cloud.open(root, cache))
-        here = Running(loop, cloud, options, token=cloud.tokens.issue("user:you@sandbox"))
+        here = Running(loop, cloud, options, token=cloud.tokens.issue(OPERATOR))
         here.python = loop.serve(
             lambda: _guarded(cloud, artifact_registry.application_python(cloud, options))
         )

@@ -10,6 +10,7 @@ PROJECT = {"project": "inner"}
 REGION = {"region": "us-central1", **PROJECT}
 LOCATION = {"location": "us-central1", **PROJECT}
 NETWORK = "{endpoint}/compute/compute/v1/projects/inner/global/networks/vpc-inner-loop"
+KEY_RING = "projects/inner/locations/us-central1/keyRings/dmz"
 VM = "serviceAccount:vm@inner.iam.gserviceaccount.com"
 
 
@@ -204,6 +205,19 @@ CASES: dict[str, tuple[str, Props]] = {
 }
 """By name: the type and the inputs. ``{endpoint}`` stands for the server's address."""
 
+CASES |= {
+    "key-ring": ("gcp:kms/keyRing:KeyRing", {"name": "dmz", **LOCATION}),
+    "signing-key": (
+        "gcp:kms/cryptoKey:CryptoKey",
+        {
+            "name": "sign",
+            "keyRing": KEY_RING,
+            "purpose": "ASYMMETRIC_SIGN",
+            "versionTemplate": {"algorithm": "EC_SIGN_P256_SHA256", "protectionLevel": "HSM"},
+        },
+    ),
+}
+
 MORE: dict[str, tuple[str, Props]] = {
     "record-set": (
         "gcp:dns/recordSet:RecordSet",
@@ -232,6 +246,14 @@ MORE: dict[str, tuple[str, Props]] = {
             "serviceAccountId": "projects/inner/serviceAccounts/sync@inner.iam.gserviceaccount.com",
             "role": "roles/iam.serviceAccountTokenCreator",
             "member": "user:Operator@Example.com",
+        },
+    ),
+    "key-member": (
+        "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember",
+        {
+            "cryptoKeyId": f"{KEY_RING}/cryptoKeys/sign",
+            "role": "roles/cloudkms.signer",
+            "member": VM,
         },
     ),
     "service": (

@@ -22,6 +22,7 @@ BASES = {
     "COMPUTE": "compute/compute/beta",
     "DNS": "dns/dns/v1beta2",
     "IAM_BETA": "iam/v1",
+    "KMS": "cloudkms/v1",
     "RESOURCE_MANAGER": "cloudresourcemanager/v1",
     "SERVICE_USAGE": "serviceusage/v1",
     "STORAGE": "storage/storage/v1",
@@ -95,6 +96,8 @@ class Recorder:
             network = call.query["filter"].split('"')[1]
             routes = [item for path, item in self.resources.items() if path.startswith(call.path + "/")]
             return 200, {"items": [item for item in routes if network.endswith(item["network"])]}
+        if call.path.endswith("/cryptoKeyVersions"):
+            return 200, {}
         if call.path.endswith("/o"):
             objects = [item for path, item in self.resources.items() if path.startswith(call.path + "/")]
             return 200, {"items": objects}
@@ -120,7 +123,8 @@ class Recorder:
             }
             self.resources["v1/projects/inner/serviceAccounts/33"] = new | {"uniqueId": "33", "etag": "e"}
             return 200, new
-        key = call.query.get("repository_id") or call.query.get("nodeId")
+        ids = ("repository_id", "nodeId", "keyRingId", "cryptoKeyId")
+        key = next((call.query[name] for name in ids if name in call.query), None)
         key = key or next(str(body[name]) for name in NAMES if name in body)
         path = f"{call.path}/{key}"
         if path in self.resources:
@@ -133,7 +137,7 @@ class Recorder:
             case "compute":
                 address = f"{self.address}/compute/{path}"
                 return body | {"id": "77", "selfLink": address, "fingerprint": "f", "creationTimestamp": "t"}
-            case "artifactregistry" | "tpu":
+            case "artifactregistry" | "tpu" | "cloudkms":
                 made = body | {"name": path.partition("/")[2], "createTime": "t", "updateTime": "t"}
                 if call.service == "tpu":
                     made["networkEndpoints"] = [{"ipAddress": "10.0.1.2", "port": 8470, "accessConfig": {}}]

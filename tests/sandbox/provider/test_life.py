@@ -35,10 +35,14 @@ IDS = {
     "response-policy-rule": "projects/inner/responsePolicies/sealed/rules/everything",
     "account-member": "projects/inner/serviceAccounts/sync@inner.iam.gserviceaccount.com"
     "/roles/iam.serviceAccountTokenCreator/user:operator@example.com",
+    "key-ring": "projects/inner/locations/us-central1/keyRings/dmz",
+    "signing-key": "projects/inner/locations/us-central1/keyRings/dmz/cryptoKeys/sign",
+    "key-member": "projects/inner/locations/us-central1/keyRings/dmz/cryptoKeys/sign"
+    "/roles/cloudkms.signer/serviceAccount:vm@inner.iam.gserviceaccount.com",
     "service": "inner/compute.googleapis.com",
 }
 ALL = [*CASES, *MORE]
-UNDELETED = {"vpcsc-config"}
+UNDELETED = {"vpcsc-config", "key-ring", "signing-key"}
 
 
 @pytest.fixture

@@ -78,6 +78,15 @@ def test_functions_methods_and_components(engine: Engine) -> None:
         assert "is not supported by the sandbox's provider" in refused.value.details()
 
 
+def test_a_function_with_wrong_arguments(engine: Engine, recorder: Recorder) -> None:
+    request = provider_pb2.InvokeRequest(
+        tok="gcp:kms/getKMSCryptoKeyVersion:getKMSCryptoKeyVersion", args=encode({"versoin": 1})
+    )
+    answer = engine.stub.Invoke(request)
+    assert {failure.property for failure in answer.failures} == {"versoin", "cryptoKey"}
+    assert recorder.calls == []
+
+
 def test_settings(engine: Engine) -> None:
     request = provider_pb2.CheckRequest(
         news=encode(
