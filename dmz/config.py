@@ -34,12 +34,12 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from dmz.components.accelerators import LISTED, zones
+from dmz.components.members import attestor, operator
 from dmz.components.ranges import RANGES
 from dmz.errors import InputError
 from dmz.promotion.wording import printable
 
 _RFC1918: Final = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
-_MEMBER: Final = re.compile(r"(user|group|serviceAccount|principal|principalSet):\S+")
 _LINE: Final = 500
 """Characters that a message may have, whatever the value was."""
 _STACK: Final = re.compile(r"[\w.-]+/[\w.-]+/[\w.-]+")
@@ -58,12 +58,6 @@ def _in_checkout(path: PurePosixPath) -> PurePosixPath:
             f"'{path}' would leave the checkout; write a path relative to Pulumi.yaml, without '..'"
         )
     return path
-
-
-def _member(text: str) -> str:
-    if not _MEMBER.fullmatch(text):
-        raise ValueError(f"'{text}' is no IAM member; write it like user:you@example.com")
-    return text
 
 
 def _network(value: object) -> IPv4Network:
@@ -128,9 +122,15 @@ class Settings(_Model):
     subnet: _Network = Field(examples=["10.0.0.0/24"])
     external_ipv6: StrictBool = False
     outer_stack: str = ""
-    operators: tuple[Annotated[str, AfterValidator(_member)], ...] = ()
+    operators: tuple[Annotated[str, AfterValidator(operator)], ...] = ()
+    attestors: tuple[Annotated[str, AfterValidator(attestor)], ...] = ()
+    """Who may sign releases. None: nobody can, and no release passes."""
+    attestation_key_version: Annotated[int, Field(ge=1)] = Field(1, examples=[1])
+    """Which version of the key signs and is trusted."""
     workload: _PathInside = PurePosixPath("workloads/small.toml")
     releases: _PathInside = PurePosixPath("releases")
+    policy: _PathInside = PurePosixPath("policy.toml")
+    waivers: _PathInside = PurePosixPath("waivers")
     runtime: _Text = Field("tpu-ubuntu2204-base", examples=["tpu-ubuntu2204-base"])
     base_images: tuple[dict[str, Any], ...] = ()
     """As written; `dmz.promotion.base_image` gives them their type."""
@@ -195,14 +195,21 @@ class Settings(_Model):
             raise ValueError("an outer side reads no other stack; remove it, or write dmz:side: inner")
         return stack
 
-    @field_validator("operators")
+    @field_validator("attestation_key_version")
     @classmethod
-    def _operators(cls, operators: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if operators and info.data.get("side") is Side.INNER:
+    def _key_version(cls, version: int, info: ValidationInfo) -> int:
+        if version != 1 and info.data.get("side") is Side.INNER:
+            raise ValueError("the key belongs to the outer side; set it in the outer stack's file")
+        return version
+
+    @field_validator("operators", "attestors")
+    @classmethod
+    def _outside(cls, members: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if members and info.data.get("side") is Side.INNER:
             raise ValueError(
-                "the sync identity belongs to the outer side; set them in the outer stack's file"
+                "the accounts that people act as belong to the outer side; set them in the outer stack's file"
             )
-        return operators
+        return members
 
     @field_validator("adopt", "withdraw_on_delete")
     @classmethod

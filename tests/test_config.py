@@ -82,6 +82,8 @@ class TestAgreement:
             assert outer[key] == inner[key]
 
 
+PERSON = "user:you@example.com"
+
 BAD = [
     ("outer", {"side": None}, "side", "missing"),
     ("outer", {"side": "outside"}, "side", "'outer' or 'inner'"),
@@ -112,6 +114,22 @@ BAD = [
     ("inner", {"operators": ["user:you@example.com"]}, "operators", "outer stack"),
     ("outer", {"operators": ["you@example.com"]}, "operators.0", "user:you@example.com"),
     ("outer", {"operators": "user:you@example.com"}, "operators", "user:you@example.com"),
+    ("outer", {"operators": ["allUsers"]}, "operators.0", "everyone on the internet"),
+    ("outer", {"operators": [PERSON, "domain:example.com"]}, "operators.1", "whole domain"),
+    (
+        "outer",
+        {"operators": ["serviceAccount:dmz-machine@dmz-inner.iam.gserviceaccount.com"]},
+        "operators.0",
+        "foreign code",
+    ),
+    ("inner", {"attestors": [PERSON]}, "attestors", "outer stack"),
+    ("outer", {"attestors": ["you@example.com"]}, "attestors.0", PERSON),
+    ("outer", {"attestors": PERSON}, "attestors", PERSON),
+    ("outer", {"attestationKeyVersion": 0}, "attestationKeyVersion", "1"),
+    ("outer", {"attestationKeyVersion": "latest"}, "attestationKeyVersion", "1"),
+    ("inner", {"attestationKeyVersion": 2}, "attestationKeyVersion", "outer stack"),
+    ("inner", {"policy": "../policy.toml"}, "policy", "leave the checkout"),
+    ("inner", {"waivers": "/srv/waivers"}, "waivers", "leave the checkout"),
     ("outer", {"adopt": True}, "adopt", "remove it"),
     ("outer", {"withdrawOnDelete": True}, "withdrawOnDelete", "remove it"),
     ("inner", {"releases": "../elsewhere"}, "releases", "leave the checkout"),
@@ -140,6 +158,62 @@ def test_a_bad_value_is_one_line_that_names_file_and_key(
     assert line.startswith(f"Pulumi.{side}.yaml: dmz:{key}: ")
     assert says in line
     assert "\n" not in line
+
+
+POOL = "iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci"
+
+
+class TestAttestors:
+    @pytest.mark.parametrize(
+        ("member", "says"),
+        [
+            ("allUsers", "everyone on the internet"),
+            ("allAuthenticatedUsers", "everyone who has a Google account"),
+            ("domain:example.com", "whole domain"),
+            ("projectOwner:dmz-outer", "no IAM member"),
+            ("serviceAccount:dmz-machine@dmz-outer.iam.gserviceaccount.com", "foreign code"),
+            ("serviceAccount:dmz-machine@another.iam.gserviceaccount.com", "foreign code"),
+            ("serviceAccount:DMZ-Machine@dmz-inner.iam.gserviceaccount.com", "foreign code"),
+            ("serviceAccount:123-compute@developer.gserviceaccount.com", "foreign code"),
+            ("serviceAccount:dmz-outer@appspot.gserviceaccount.com", "foreign code"),
+            ("serviceAccount:123@cloudservices.gserviceaccount.com", "foreign code"),
+            ("serviceAccount:service-123@cloud-tpu.iam.gserviceaccount.com", "foreign code"),
+            ("serviceAccount:dmz-sync@dmz-outer.iam.gserviceaccount.com", "account of these stacks"),
+            ("serviceAccount:dmz-attestor@dmz-outer.iam.gserviceaccount.com", "account of these stacks"),
+            ("serviceAccount:dmz-publisher@dmz-outer.iam.gserviceaccount.com", "account of these stacks"),
+            (f"principalSet://{POOL}/*", "pull request"),
+            (f"principalSet://{POOL}/attribute.repository/org/repo", "pull request"),
+            (f"principalSet://{POOL}/attribute.repository_owner/org", "pull request"),
+            (f"principalSet://{POOL}/attribute.repository_visibility/private", "pull request"),
+            (f"principalSet://{POOL}/attribute.actor/somebody", "pull request"),
+            (f"principalSet://{POOL}/attribute.project_path/group/project", "pull request"),
+            (f"principalSet://{POOL}/attribute.event_name/pull_request_target", "pull request"),
+            (f"principal://{POOL}/subject/repo:org/repo:pull_request", "pull request"),
+        ],
+    )
+    def test_who_nobody_reviewed_can_not_sign(self, member: str, says: str) -> None:
+        line = refusal("outer", attestors=[PERSON, member])
+        assert line.startswith("Pulumi.outer.yaml: dmz:attestors.1: ")
+        assert member in line
+        assert says in line
+        assert "\n" not in line
+
+    @pytest.mark.parametrize(
+        "member",
+        [
+            PERSON,
+            "group:releases@example.com",
+            "serviceAccount:release@ci-project.iam.gserviceaccount.com",
+            f"principal://{POOL}/subject/repo:org/repo:ref:refs/heads/main",
+            f"principalSet://{POOL}/attribute.environment/release",
+            f"principalSet://{POOL}/attribute.repository_and_ref/org/repo/refs/heads/main",
+        ],
+    )
+    def test_who_acts_after_the_review_can(self, member: str) -> None:
+        assert parse(values("outer", attestors=[member]), "x").attestors == (member,)
+
+    def test_nobody_can_unless_it_is_said(self) -> None:
+        assert parse(values("outer"), "x").attestors == ()
 
 
 def test_no_more_than_a_line_of_foreign_text_is_shown() -> None:

@@ -14,6 +14,7 @@ import pulumi
 import pulumi_gcp as gcp
 
 from dmz.components.component import Component
+from dmz.components.members import ATTESTOR, MACHINE, PUBLISHER, SYNC
 
 
 class MachineIdentity(Component):
@@ -24,8 +25,8 @@ class MachineIdentity(Component):
     def __init__(self, name: str, *, project: str, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, opts)
         self.account = gcp.serviceaccount.Account(
-            "dmz-machine",
-            account_id="dmz-machine",
+            MACHINE,
+            account_id=MACHINE,
             project=project,
             display_name="Package DMZ: the machine",
             opts=self.held,
@@ -40,10 +41,42 @@ class MachineIdentity(Component):
         self.register_outputs({})
 
 
-class SyncIdentity(Component):
-    """The account that carries packages in: it reads outside, writes inside, and people borrow it."""
+class _LentIdentity(Component):
+    """An account that nothing runs as: people, and jobs that they trust, borrow it for an hour at a time."""
 
     account: gcp.serviceaccount.Account
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        project: str,
+        account_id: str,
+        purpose: str,
+        borrowers: Sequence[str],
+        opts: pulumi.ResourceOptions | None,
+    ) -> None:
+        super().__init__(name, opts)
+        self.account = gcp.serviceaccount.Account(
+            account_id,
+            account_id=account_id,
+            project=project,
+            display_name=f"Package DMZ: {purpose}",
+            opts=self.held,
+        )
+        for borrower in borrowers:
+            gcp.serviceaccount.IAMMember(
+                f"{account_id}-lent-to-{borrower}",
+                service_account_id=self.account.name,
+                role="roles/iam.serviceAccountTokenCreator",
+                member=borrower,
+                opts=self.held,
+            )
+        self.register_outputs({})
+
+
+class SyncIdentity(_LentIdentity):
+    """The account that carries packages in: it reads outside, writes inside, and people borrow it."""
 
     def __init__(
         self,
@@ -54,20 +87,45 @@ class SyncIdentity(Component):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """`operators` are the members who may act as it, such as `user:you@example.com`."""
-        super().__init__(name, opts)
-        self.account = gcp.serviceaccount.Account(
-            "dmz-sync",
-            account_id="dmz-sync",
-            project=project,
-            display_name="Package DMZ: the sync",
-            opts=self.held,
+        super().__init__(
+            name, project=project, account_id=SYNC, purpose="the sync", borrowers=operators, opts=opts
         )
-        for operator in operators:
-            gcp.serviceaccount.IAMMember(
-                f"dmz-sync-lent-to-{operator}",
-                service_account_id=self.account.name,
-                role="roles/iam.serviceAccountTokenCreator",
-                member=operator,
-                opts=self.held,
-            )
-        self.register_outputs({})
+
+
+class PublisherIdentity(_LentIdentity):
+    """The account that publishes what a machine built, once that is compared with upstream."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        project: str,
+        operators: Sequence[str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """`operators` are the members who may act as it, the same as for the sync."""
+        super().__init__(
+            name,
+            project=project,
+            account_id=PUBLISHER,
+            purpose="the publisher",
+            borrowers=operators,
+            opts=opts,
+        )
+
+
+class AttestorIdentity(_LentIdentity):
+    """The account that signs releases, after the merge: it has the key and a place for what it signed."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        project: str,
+        attestors: Sequence[str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """`attestors` are the members who may act as it; `members.attestor` says who can not be one."""
+        super().__init__(
+            name, project=project, account_id=ATTESTOR, purpose="the attestor", borrowers=attestors, opts=opts
+        )

@@ -102,6 +102,7 @@ class OuterRepositories(_Repositories):
         base_image: BaseImage,
         machine: Member,
         sync: Member,
+        publisher: Member,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(name, project=project, location=location, upstreams="ALLOW", opts=opts)
@@ -137,8 +138,8 @@ class OuterRepositories(_Repositories):
         self._repository(
             self.python_built,
             format="PYTHON",
-            description="Wheels that the machine built because upstream has none",
-            access={"machine-writes": (_WRITER, machine), "sync-reads": (_READER, sync)},
+            description="Wheels that were built because upstream has none",
+            access={"publisher-writes": (_WRITER, publisher), "sync-reads": (_READER, sync)},
         )
         self._repository(
             self.apt_built,

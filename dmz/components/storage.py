@@ -21,6 +21,10 @@ _CREATE: Final = "roles/storage.objectCreator"
 _READ: Final = "roles/storage.objectViewer"
 _WRITE: Final = "roles/storage.objectAdmin"
 
+KEPT: Final = 365
+"""Days for which an attestation can neither be replaced nor deleted; who administers the bucket would have to
+take the period away first, and the audit log tells."""
+
 Member = pulumi.Input[str]
 
 
@@ -33,9 +37,17 @@ class _Buckets(Component):
         self._location = location
 
     def _bucket(
-        self, purpose: str, access: Mapping[str, tuple[str, Member]], *, versioned: bool = False
+        self,
+        purpose: str,
+        access: Mapping[str, tuple[str, Member]],
+        *,
+        versioned: bool = False,
+        days_kept: int = 0,
     ) -> pulumi.Output[str]:
-        """Declare `<project>-<purpose>` and return its name; `access` as in `repositories.py`."""
+        """Declare `<project>-<purpose>` and return its name; `access` as in `repositories.py`.
+
+        For `days_kept` nobody can replace or delete an object.
+        """
         bucket = gcp.storage.Bucket(
             purpose,
             name=f"{self._project}-{purpose}",
@@ -44,6 +56,10 @@ class _Buckets(Component):
             uniform_bucket_level_access=True,
             public_access_prevention="enforced",
             versioning=gcp.storage.BucketVersioningArgs(enabled=True) if versioned else None,
+            # Not locked: nobody could ever undo that, so it is for whoever answers for the project to do.
+            retention_policy=gcp.storage.BucketRetentionPolicyArgs(retention_period=str(days_kept * 86400))
+            if days_kept
+            else None,
             force_destroy=False,
             opts=self.held,
         )
@@ -55,10 +71,12 @@ class _Buckets(Component):
 
 
 class OuterBuckets(_Buckets):
-    """Where the outer machine leaves its inventories, and the workload's files."""
+    """For what the outer machine leaves (inventories, the workload's files, builds) and for attestations."""
 
     inventory: pulumi.Output[str]
     files: pulumi.Output[str]
+    builds: pulumi.Output[str]
+    attestations: pulumi.Output[str]
 
     def __init__(
         self,
@@ -68,12 +86,28 @@ class OuterBuckets(_Buckets):
         location: str,
         machine: Member,
         sync: Member,
+        publisher: Member,
+        attestor: Member,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(name, project=project, location=location, opts=opts)
         create = {"machine-creates": (_CREATE, machine)}
         self.inventory = self._bucket("inventory", create)
         self.files = self._bucket("files", {**create, "sync-reads": (_READ, sync)})
+        # A machine finds here what another one built, and can replace none of it.
+        self.builds = self._bucket(
+            "builds", {**create, "machine-reads": (_READ, machine), "publisher-reads": (_READ, publisher)}
+        )
+        self.attestations = self._bucket(
+            "attestations",
+            {
+                "attestor-creates": (_CREATE, attestor),
+                # To see that a release is attested already.
+                "attestor-reads": (_READ, attestor),
+                "sync-reads": (_READ, sync),
+            },
+            days_kept=KEPT,
+        )
         self.register_outputs({})
 
 

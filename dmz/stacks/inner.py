@@ -2,17 +2,20 @@
 
 Outputs: `side`, `project`, `location`, `zone`, `subnet`, `aptRepository`, `pythonRepository`,
 `releaseBucket`, `reportsBucket`, `machineServiceAccount` (email address), `workload`, `packageSync` (whether
-the releases are synced here), `seal`; and once there is a release `machine`, `releases` (digest by workload)
-and `sync` (what the last sync did).
+the releases are synced here), `seal`; and once there is a release `machine`, `releases` (digest by workload),
+`attestations` (of each, one line) and `sync` (what the last sync did).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import pulumi
 
+from dmz.attestations import NOT_YET, UNSEEN, Place, look
 from dmz.components.dns import InnerDns
 from dmz.components.identity import MachineIdentity
 from dmz.components.machine import Machine
@@ -23,7 +26,12 @@ from dmz.components.storage import InnerBuckets
 from dmz.config import Settings, check_apart, in_checkout, stack_file
 from dmz.errors import InputError
 from dmz.promotion import lines, release
+from dmz.promotion.attestation import Trust
+from dmz.promotion.base_image import base_images
+from dmz.promotion.policy import Policy
 from dmz.promotion.release import Release
+from dmz.promotion.standing import became_refused
+from dmz.promotion.statement import resource_uri, verifier_id
 from dmz.stacks.references import OuterOutputs, own_outputs
 from dmz.stacks.target import Target, read_target
 from dmz.sync import PackageSync
@@ -56,6 +64,7 @@ async def declare(settings: Settings) -> None:
     outer = await OuterOutputs.read(settings.outer_stack)
     check_apart(settings, outer, stack_file())
     releases = await _releases(folder, target)
+    place = _place(settings, outer) if releases is not None else None
     project, location = settings.project, settings.location
     sync_member = f"serviceAccount:{outer.sync_service_account}"
     pulumi.log.warn(f"{SEAL}; what runs inside could still use another organisation's credentials")
@@ -99,9 +108,20 @@ async def declare(settings: Settings) -> None:
         "seal": SEAL,
     }.items():
         pulumi.export(name, value)
-    if releases is None:
+    if releases is None or place is None:
         return
 
+    for warning in became_refused(
+        releases,
+        in_checkout("policy", settings.policy),
+        in_checkout("waivers", settings.waivers),
+        base_images(settings.base_images),
+        datetime.now(UTC),
+        pulumi.log.info,
+    ):
+        pulumi.log.warn(warning)
+    trust = place.trust
+    max_age = int(trust.max_age.total_seconds())
     sync = PackageSync(
         "packages",
         packages=lines.render(release.union(releases)),
@@ -115,6 +135,14 @@ async def declare(settings: Settings) -> None:
         outer_project=outer.project,
         files_bucket=outer.files_bucket,
         sync_service_account=outer.sync_service_account,
+        attestation={
+            "key": trust.key,
+            "verifier": trust.verifier,
+            "bucket": place.bucket,
+            "policyDigest": trust.policy_digest,
+            "maxAgeSeconds": max_age,
+        },
+        attestations=await _attested(place, releases, outer.sync_service_account),
         adopt=settings.adopt,
         withdraw_on_delete=settings.withdraw_on_delete,
         opts=pulumi.ResourceOptions(depends_on=[repositories, buckets]),
@@ -142,6 +170,13 @@ async def declare(settings: Settings) -> None:
             "python_repository": repositories.python,
             "release_bucket": buckets.release,
             "report_bucket": buckets.reports,
+            "attestation": {
+                "key": trust.key,
+                "verifier": trust.verifier,
+                "resource_uri": resource_uri(project, location, target.workload.name),
+                "policy_digest": trust.policy_digest,
+                "max_age_seconds": max_age,
+            },
             "probes": settings.probes.targets() if settings.probes else [],
         },
         # Nothing runs before the seal is whole and the release is there.
@@ -149,6 +184,7 @@ async def declare(settings: Settings) -> None:
     )
     pulumi.export("machine", machine.node.name)
     pulumi.export("releases", sync.releases)
+    pulumi.export("attestations", sync.attestations)
     pulumi.export(
         "sync",
         {
@@ -187,4 +223,36 @@ async def _releases(folder: Path, target: Target) -> list[Release] | None:
             f"{folder}: the release of {workload} is for the base image '{own.runtime}', dmz:runtime is "
             f"'{target.base_image.runtime}'; run `dmz screen` again, or make the two the same"
         )
+    return found
+
+
+def _place(settings: Settings, outer: OuterOutputs) -> Place:
+    """This inner side, and whose attestations count for it: the policy is the checkout's."""
+    policy = Policy.read(in_checkout("policy", settings.policy))
+    trust = Trust(
+        outer.attestation_public_key,
+        verifier_id(outer.attestor_service_account),
+        policy.digest,
+        policy.limits.attestation_max_age,
+    )
+    return Place(settings.project, settings.location, outer.attestations_bucket, trust)
+
+
+async def _attested(place: Place, releases: Sequence[Release], sync: str) -> dict[str, str]:
+    """What is known of each release's attestation just now, and warnings for what is amiss.
+
+    A preview comes before the merge, and so before the attestation. Nothing is decided here: the sync looks
+    for itself. For a release that has not changed, what was carried in last stands until there is another:
+    an attestation that grew old, or that can't be seen from here, is no change.
+    """
+    seen = await look(place, releases, sync)
+    for complaint in seen.complaints:
+        pulumi.log.warn(complaint)
+    before = await own_outputs()
+    carried, former = before.get("attestations") or {}, before.get("releases") or {}
+    unknown = NOT_YET if seen.permitted else UNSEEN
+    found: dict[str, str] = {}
+    for each in releases:
+        kept = carried.get(each.workload) if former.get(each.workload) == each.digest else None
+        found[each.workload] = seen.lines.get(each.workload) or kept or unknown
     return found

@@ -2,8 +2,10 @@
 
 Outputs, which the inner side and the command line read: `side`, `project`, `location`, `zone`, `subnet`,
 `aptRepositories` (`[{"repository", "suite"}]`), `pythonRepository`, `pythonBuiltRepository`,
-`aptBuiltRepository`, `inventoryBucket`, `filesBucket`, `machineServiceAccount`, `syncServiceAccount` (email
-addresses), `machine`, `workload`, `workloadDigest`.
+`aptBuiltRepository`, `inventoryBucket`, `filesBucket`, `buildsBucket`, `attestationsBucket`,
+`machineServiceAccount`, `syncServiceAccount`, `publisherServiceAccount`, `attestorServiceAccount` (email
+addresses), `attestationKey` (resource name of the key's version), `attestationPublicKey` (PEM),
+`machine`, `workload`, `workloadDigest`.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from typing import Final
 
 import pulumi
 
-from dmz.components.identity import MachineIdentity, SyncIdentity
+from dmz.components.identity import AttestorIdentity, MachineIdentity, PublisherIdentity, SyncIdentity
+from dmz.components.keys import AttestationKey
 from dmz.components.machine import Machine
 from dmz.components.network import OuterNetwork
 from dmz.components.project import Project
@@ -24,6 +27,7 @@ from dmz.stacks.target import read_target
 
 SERVICES: Final = (
     "artifactregistry",
+    "cloudkms",
     "compute",
     "iam",
     "iamcredentials",
@@ -55,6 +59,12 @@ async def declare(settings: Settings) -> None:
     )
     machine_identity = MachineIdentity("machine-identity", project=project, opts=enabled)
     sync_identity = SyncIdentity("sync-identity", project=project, operators=settings.operators, opts=enabled)
+    publisher_identity = PublisherIdentity(
+        "publisher-identity", project=project, operators=settings.operators, opts=enabled
+    )
+    attestor_identity = AttestorIdentity(
+        "attestor-identity", project=project, attestors=settings.attestors, opts=enabled
+    )
     repositories = OuterRepositories(
         "repositories",
         project=project,
@@ -62,6 +72,7 @@ async def declare(settings: Settings) -> None:
         base_image=target.base_image,
         machine=machine_identity.account.member,
         sync=sync_identity.account.member,
+        publisher=publisher_identity.account.member,
         opts=enabled,
     )
     buckets = OuterBuckets(
@@ -70,6 +81,16 @@ async def declare(settings: Settings) -> None:
         location=location,
         machine=machine_identity.account.member,
         sync=sync_identity.account.member,
+        publisher=publisher_identity.account.member,
+        attestor=attestor_identity.account.member,
+        opts=enabled,
+    )
+    key = AttestationKey(
+        "attestation-key",
+        project=project,
+        location=location,
+        version=settings.attestation_key_version,
+        attestor=attestor_identity.account.member,
         opts=enabled,
     )
     machine = Machine(
@@ -94,7 +115,7 @@ async def declare(settings: Settings) -> None:
             "apt_repositories": repositories.apt,
             "components": list(target.base_image.components),
             "python_repository": repositories.python,
-            "built_repository": repositories.python_built,
+            "builds_bucket": buckets.builds,
             "inventory_bucket": buckets.inventory,
             "files_bucket": buckets.files,
             "probes": settings.probes.targets() if settings.probes else [],
@@ -115,8 +136,14 @@ async def declare(settings: Settings) -> None:
         "aptBuiltRepository": repositories.apt_built,
         "inventoryBucket": buckets.inventory,
         "filesBucket": buckets.files,
+        "buildsBucket": buckets.builds,
+        "attestationsBucket": buckets.attestations,
         "machineServiceAccount": machine_identity.account.email,
         "syncServiceAccount": sync_identity.account.email,
+        "publisherServiceAccount": publisher_identity.account.email,
+        "attestorServiceAccount": attestor_identity.account.email,
+        "attestationKey": key.version,
+        "attestationPublicKey": key.public_key,
         "machine": machine.node.name,
         "workload": target.workload.name,
         "workloadDigest": workload_digest(target.workload),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from ipaddress import IPv4Network
-from typing import Any, Self
+from typing import Annotated, Any, Final, Self
 
 import pulumi
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
 from dmz.config import stack_file
 from dmz.errors import InputError
+
+_LATER: Final = {"attestationPublicKey", "attestorServiceAccount", "attestationsBucket"}
+"""Outputs that earlier versions of the outer side did not have."""
 
 
 class OuterOutputs(BaseModel):
@@ -25,6 +28,11 @@ class OuterOutputs(BaseModel):
     files_bucket: str
     sync_service_account: str
     """Email address."""
+    attestation_public_key: Annotated[str, StringConstraints(pattern=r"^-----BEGIN PUBLIC KEY-----\n")]
+    """PEM (RFC 7468) of the key that releases are signed with."""
+    attestor_service_account: str
+    """Email address of who signs them."""
+    attestations_bucket: str
 
     @classmethod
     async def read(cls, stack: str) -> Self:
@@ -47,6 +55,11 @@ class OuterOutputs(BaseModel):
             return cls.model_validate({name: value for name, value in found.items() if value is not None})
         except ValidationError as error:
             name = ".".join(str(part) for part in error.errors()[0]["loc"])
+            if name in _LATER and found[name] is None:
+                raise InputError(
+                    f"{where}the stack {stack} is of an earlier version, without the output '{name}'; "
+                    f"bring the outer side up again: {bring_up.partition(': ')[2]}"
+                ) from None
             raise InputError(f"{where}the stack {stack} has no usable output '{name}'; {bring_up}") from None
 
 

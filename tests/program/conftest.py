@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.program.program import Run, run
+from tests.program.program import ROOT, Run, run
 from tests.program.releases import ENTRIES, write_release
+from tests.registries.counterpart import Counterpart, running
 
 WORKLOAD = """
 name = "small"
@@ -18,8 +21,28 @@ check = "python -c 'import jax'"
 """
 
 
+@pytest.fixture(scope="package", autouse=True)
+def services() -> Iterator[Counterpart]:
+    """What the program looks at: outer's bucket of attestations."""
+    bucket: dict[str, bytes] = {}
+    told = Counterpart(buckets={"dmz-outer-attestations": bucket})
+    with running(told) as counterpart, pytest.MonkeyPatch.context() as patch:
+        for name, value in counterpart.environment().items():
+            patch.setenv(name, value)
+        yield counterpart
+
+
+@pytest.fixture(autouse=True)
+def attestations(services: Counterpart) -> dict[str, bytes]:
+    """The bucket, empty again for every test."""
+    services.may_impersonate = True
+    services.buckets = {"dmz-outer-attestations": {}}
+    return services.buckets["dmz-outer-attestations"]
+
+
 def make_checkout(folder: Path) -> Path:
-    """A checkout with a workload and nothing released."""
+    """A checkout with a policy and a workload, and nothing released."""
+    shutil.copy(ROOT / "policy.toml", folder)
     (folder / "workloads").mkdir()
     (folder / "workloads" / "small.toml").write_text(WORKLOAD, encoding="utf-8")
     return folder

@@ -15,13 +15,18 @@ import pulumi
 import yaml
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.config import set_all_config
-from pulumi.runtime.settings import configure, get_root_resource
+from pulumi.runtime.settings import SETTINGS, configure, get_root_resource
 from pulumi.runtime.stack import Stack, run_in_stack
+
+from tests.attestations import pem
 
 ROOT = Path(__file__).parents[2]
 
 Stacks = Mapping[str, Mapping[str, Any]]
 """Outputs by full stack name."""
+
+PEM = pem()
+"""The key that releases are signed with."""
 
 OUTER_OUTPUTS: Mapping[str, Any] = {
     "project": "dmz-outer",
@@ -29,6 +34,9 @@ OUTER_OUTPUTS: Mapping[str, Any] = {
     "subnet": "10.0.0.0/24",
     "filesBucket": "dmz-outer-files",
     "syncServiceAccount": "dmz-sync@dmz-outer.iam.gserviceaccount.com",
+    "attestationPublicKey": PEM,
+    "attestorServiceAccount": "dmz-attestor@dmz-outer.iam.gserviceaccount.com",
+    "attestationsBucket": "dmz-outer-attestations",
 }
 
 
@@ -95,11 +103,20 @@ class _Cloud(mocks.Mocks):
                 given["email"] = f"{given['accountId']}@{given['project']}.iam.gserviceaccount.com"
                 given["member"] = f"serviceAccount:{given['email']}"
                 id_ = given["name"] = f"projects/{given['project']}/serviceAccounts/{given['email']}"
+            case "KeyRing":
+                id_ = f"projects/{given['project']}/locations/{given['location']}/keyRings/{given['name']}"
+            case "CryptoKey":
+                id_ = f"{given['keyRing']}/cryptoKeys/{given['name']}"
             case _:
                 id_ = args.name
         return id_, given
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
+        if args.token == "gcp:kms/getKMSCryptoKeyVersion:getKMSCryptoKeyVersion":
+            name = f"{args.args['cryptoKey']}/cryptoKeyVersions/{int(args.args['version'])}"
+            if name.endswith("/404"):
+                return {}, [("version", f"{name} was not found")]
+            return {"name": name, "publicKeys": [{"algorithm": "EC_SIGN_P256_SHA256", "pem": PEM}]}, []
         assert args.token == "pulumi:pulumi:readStackOutputs"
         name = args.args["name"]
         if name not in self._stacks:
@@ -163,6 +180,8 @@ def run(stack: str, stacks: Stacks | None = None, **changes: object) -> Run:
     async def everything() -> None:
         # Each run has an event loop and so a context of its own: no run sees another's settings.
         set_all_config(configuration(stack, **changes))
+        # But outputs that somebody left unfinished are known to all, and wait for a loop that is closed.
+        SETTINGS.outputs.clear()
         info = monitor.GetDeploymentInfo(None)  # type: ignore[no-untyped-call]
         # As `set_mocks` does, but without a stack that is there before the program runs.
         configure(
@@ -183,7 +202,8 @@ def run(stack: str, stacks: Stacks | None = None, **changes: object) -> Run:
             done.error = str(error)
         root = get_root_resource()
         assert isinstance(root, Stack)
-        done.outputs = {name: await _settled(value) for name, value in root.outputs.items()}
+        if done.error is None:
+            done.outputs = {name: await _settled(value) for name, value in root.outputs.items()}
 
     try:
         asyncio.run(everything())

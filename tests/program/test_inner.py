@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dmz.attestations import Place, line
 from dmz.promotion import lockfiles
+from dmz.promotion.attestation import Trust
+from dmz.promotion.policy import Policy
 from dmz.promotion.release import Release
-from tests.program.program import OUTER_OUTPUTS, Declared, Run, run
+from dmz.promotion.statement import verifier_id
+from tests.attestations import attest
+from tests.program.program import OUTER_OUTPUTS, PEM, ROOT, Declared, Run, run
 from tests.program.releases import ENTRIES, WHEEL, write_release
+from tests.registries.counterpart import Counterpart
 
 MACHINE = "serviceAccount:dmz-machine@dmz-inner.iam.gserviceaccount.com"
 SYNC = "serviceAccount:dmz-sync@dmz-outer.iam.gserviceaccount.com"
+ATTESTOR = OUTER_OUTPUTS["attestorServiceAccount"]
+POLICY = Policy.read(ROOT / "policy.toml")
 SYNC_TYPE = "pulumi-python:dynamic/dmz:PackageSync"
 RESTRICTED = {"199.36.153.4", "199.36.153.5", "199.36.153.6", "199.36.153.7"}
 
@@ -251,6 +260,14 @@ class TestMachine:
             "python_repository": "python",
             "release_bucket": "dmz-inner-release",
             "report_bucket": "dmz-inner-reports",
+            "attestation": {
+                "key": OUTER_OUTPUTS["attestationPublicKey"],
+                "verifier": f"https://iam.googleapis.com/v1/projects/-/serviceAccounts/{ATTESTOR}",
+                "resource_uri": "https://artifactregistry.googleapis.com/v1/projects/dmz-inner/locations/"
+                "us-central1#small",
+                "policy_digest": POLICY.digest,
+                "max_age_seconds": int(POLICY.limits.attestation_max_age.total_seconds()),
+            },
         }
 
 
@@ -297,6 +314,108 @@ class TestSync:
         [sync] = done.of(SYNC_TYPE)
         assert sync.inputs["packages"] == {}
         assert sync.inputs["releases"] == {"small": empty.digest}
+
+
+class TestAttestation:
+    """What the program tells of attestations, and to whom."""
+
+    def place(self) -> Place:
+        trust = Trust(PEM, verifier_id(ATTESTOR), POLICY.digest, POLICY.limits.attestation_max_age)
+        return Place("dmz-inner", "us-central1", "dmz-outer-attestations", trust)
+
+    def told(self, done: Run) -> str:
+        assert done.error is None, done.error
+        [sync] = done.of(SYNC_TYPE)
+        assert set(sync.inputs["attestations"]) == {"small"}
+        return str(sync.inputs["attestations"]["small"])
+
+    def known(self, release: Release, attested: str) -> dict[str, dict[str, Any]]:
+        """The stacks after an update that carried an attestation in."""
+        own = {
+            "packageSync": True,
+            "releases": {"small": release.digest},
+            "attestations": {"small": attested},
+        }
+        return {"organization/dmz/outer": dict(OUTER_OUTPUTS), "organization/dmz/inner": own}
+
+    def test_whose_attestations_count(self, inner: Run) -> None:
+        [sync] = inner.of(SYNC_TYPE)
+        assert sync.inputs["attestation"] == {
+            "key": PEM,
+            "verifier": f"https://iam.googleapis.com/v1/projects/-/serviceAccounts/{ATTESTOR}",
+            "bucket": "dmz-outer-attestations",
+            "policyDigest": POLICY.digest,
+            "maxAgeSeconds": POLICY.limits.attestation_max_age.total_seconds(),
+        }
+
+    def test_before_the_merge_it_only_says_so(self, released: Release) -> None:
+        done = run("inner")
+        assert self.told(done) == "not attested yet"
+        assert any("not attested yet" in line and "dmz attest" in line for line in done.warnings)
+
+    def test_after_it_the_line_says_when(self, released: Release, attestations: dict[str, bytes]) -> None:
+        envelope = attest(attestations, released, self.place())
+        done = run("inner")
+        assert self.told(done) == line(envelope)
+        assert not any("attest" in line for line in done.warnings)
+
+    def test_what_does_not_hold_says_why(self, released: Release, attestations: dict[str, bytes]) -> None:
+        attest(attestations, released, self.place(), policy_digest="0" * 64)
+        done = run("inner")
+        assert self.told(done) == "not attested yet"
+        assert any("attestation: policy: found " + "0" * 64 in line for line in done.warnings)
+
+    def test_a_look_that_is_not_permitted_fails_nothing(
+        self, released: Release, services: Counterpart
+    ) -> None:
+        services.may_impersonate = False
+        done = run("inner")
+        assert self.told(done) == "can't be seen from here"
+        assert any("can't be seen from here" in line and "may not act as" in line for line in done.warnings)
+
+    def test_nor_does_a_service_that_is_not_there(
+        self, released: Release, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GOOGLE_IAM_CREDENTIALS_CUSTOM_ENDPOINT", "http://127.0.0.1:1/")
+        assert self.told(run("inner")) == "can't be seen from here"
+
+    def test_one_that_grew_old_is_no_change_of_an_unchanged_release(
+        self, released: Release, attestations: dict[str, bytes]
+    ) -> None:
+        old = POLICY.limits.attestation_max_age + timedelta(days=1)
+        attest(attestations, released, self.place(), time_verified=datetime.now(UTC) - old)
+        done = run("inner", self.known(released, "as it was"))
+        assert self.told(done) == "as it was"
+        assert any("timeVerified" in line for line in done.warnings)
+
+    def test_nor_is_one_that_can_not_be_seen(self, released: Release, services: Counterpart) -> None:
+        services.may_impersonate = False
+        assert self.told(run("inner", self.known(released, "as it was"))) == "as it was"
+
+    def test_a_new_one_is(self, released: Release, attestations: dict[str, bytes]) -> None:
+        envelope = attest(attestations, released, self.place())
+        assert self.told(run("inner", self.known(released, "as it was"))) == line(envelope)
+
+    def test_another_release_needs_its_own(self, checkout: Path, released: Release) -> None:
+        known = self.known(released, "as it was")
+        write_release(checkout / "releases", WHEEL)
+        assert self.told(run("inner", known)) == "not attested yet"
+
+    def test_the_look_is_the_syncs_and_never_the_attestors(
+        self, released: Release, services: Counterpart
+    ) -> None:
+        services.requests.clear()
+        run("inner")
+        assert {identity for _, path, identity in services.requests if not path.startswith("/iam/")} == {
+            "sync"
+        }
+
+    def test_without_a_policy_nothing_is_declared(self, checkout: Path, released: Release) -> None:
+        (checkout / "policy.toml").unlink()
+        done = run("inner")
+        assert done.error is not None
+        assert "policy.toml" in done.error
+        assert registered(done) == []
 
 
 def synced() -> dict[str, dict[str, Any]]:
@@ -376,6 +495,23 @@ class TestOuterSide:
         assert "pulumi up -s outer" in done.error
         assert "\n" not in done.error
         assert done.resources == []
+
+    @pytest.mark.parametrize("name", ["attestationPublicKey", "attestorServiceAccount", "attestationsBucket"])
+    def test_an_outer_stack_of_an_earlier_version_has_to_come_up_again(
+        self, checkout: Path, name: str
+    ) -> None:
+        rest = {key: value for key, value in OUTER_OUTPUTS.items() if key != name}
+        done = run("inner", {"organization/dmz/outer": rest, "organization/dmz/inner": {}})
+        assert done.error is not None
+        assert "earlier version" in done.error
+        assert "bring the outer side up again: pulumi up -s outer" in done.error
+        assert "\n" not in done.error
+
+    def test_what_is_no_public_key_is_refused(self, checkout: Path) -> None:
+        outputs = {**OUTER_OUTPUTS, "attestationPublicKey": "-----BEGIN PRIVATE KEY-----\n"}
+        done = run("inner", {"organization/dmz/outer": outputs, "organization/dmz/inner": {}})
+        assert done.error is not None
+        assert "no usable output 'attestationPublicKey'" in done.error
 
     @pytest.mark.parametrize("name", sorted(OUTER_OUTPUTS))
     def test_a_missing_output_is_one_line(self, checkout: Path, name: str) -> None:

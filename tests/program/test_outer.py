@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from dmz.promotion import workload as workloads
 from dmz.promotion.base_image import base_images
 from dmz.stacks.references import OuterOutputs
-from tests.program.program import Declared, Run, configuration, run
+from tests.program.program import PEM, Declared, Run, configuration, run
 
 MACHINE = "serviceAccount:dmz-machine@dmz-outer.iam.gserviceaccount.com"
 SYNC = "serviceAccount:dmz-sync@dmz-outer.iam.gserviceaccount.com"
+ATTESTOR = "serviceAccount:dmz-attestor@dmz-outer.iam.gserviceaccount.com"
+PUBLISHER = "serviceAccount:dmz-publisher@dmz-outer.iam.gserviceaccount.com"
+KEY = "projects/dmz-outer/locations/us-central1/keyRings/dmz/cryptoKeys/attestation"
 READER = "roles/artifactregistry.reader"
 
 
@@ -95,14 +100,21 @@ class TestRepositories:
 
 
 class TestWhoMayWhat:
-    def test_the_machine_reads_remotes_and_writes_wheels_that_it_built(self, outer: Run) -> None:
+    def test_the_machine_reads_remotes_and_writes_no_repository(self, outer: Run) -> None:
         granted = members(
             outer.of("gcp:artifactregistry/repositoryIamMember:RepositoryIamMember"), "repository"
         )
         remotes = ["apt-bookworm", "apt-bookworm-updates", "apt-bookworm-security", "python-remote"]
         assert {(repository, role) for repository, role, member in granted if member == MACHINE} == {
-            *((repository, READER) for repository in remotes),
-            ("python-built", "roles/artifactregistry.writer"),
+            (repository, READER) for repository in remotes
+        }
+
+    def test_only_the_publisher_writes_what_was_built(self, outer: Run) -> None:
+        granted = members(
+            outer.of("gcp:artifactregistry/repositoryIamMember:RepositoryIamMember"), "repository"
+        )
+        assert {each for each in granted if each[1] != READER} == {
+            ("python-built", "roles/artifactregistry.writer", PUBLISHER)
         }
 
     def test_the_sync_reads_every_repository_and_writes_none(self, outer: Run) -> None:
@@ -117,12 +129,18 @@ class TestWhoMayWhat:
             (repository, READER) for repository in every
         }
 
-    def test_the_machine_can_only_create_objects(self, outer: Run) -> None:
+    def test_the_machine_can_only_create_objects_and_read_builds(self, outer: Run) -> None:
         granted = members(outer.of("gcp:storage/bucketIAMMember:BucketIAMMember"), "bucket")
         assert granted == {
             ("dmz-outer-inventory", "roles/storage.objectCreator", MACHINE),
             ("dmz-outer-files", "roles/storage.objectCreator", MACHINE),
             ("dmz-outer-files", "roles/storage.objectViewer", SYNC),
+            ("dmz-outer-builds", "roles/storage.objectCreator", MACHINE),
+            ("dmz-outer-builds", "roles/storage.objectViewer", MACHINE),
+            ("dmz-outer-builds", "roles/storage.objectViewer", PUBLISHER),
+            ("dmz-outer-attestations", "roles/storage.objectCreator", ATTESTOR),
+            ("dmz-outer-attestations", "roles/storage.objectViewer", ATTESTOR),
+            ("dmz-outer-attestations", "roles/storage.objectViewer", SYNC),
         }
 
     def test_buckets_are_closed(self, outer: Run) -> None:
@@ -130,16 +148,90 @@ class TestWhoMayWhat:
             assert bucket.inputs["uniformBucketLevelAccess"] is True
             assert bucket.inputs["publicAccessPrevention"] == "enforced"
 
-    def test_only_operators_may_act_as_the_sync(self, checkout: Path) -> None:
+    def test_only_operators_may_act_as_the_sync_and_the_publisher(self, checkout: Path) -> None:
         people = ["user:a@example.com", "group:b@example.com"]
-        done = run("outer", operators=people)
+        done = run("outer", operators=people, attestors=[])
         granted = members(done.of("gcp:serviceaccount/iAMMember:IAMMember"), "serviceAccountId")
-        account = f"projects/dmz-outer/serviceAccounts/{SYNC.removeprefix('serviceAccount:')}"
-        assert granted == {(account, "roles/iam.serviceAccountTokenCreator", person) for person in people}
+        accounts = [each.removeprefix("serviceAccount:") for each in (SYNC, PUBLISHER)]
+        assert granted == {
+            (f"projects/dmz-outer/serviceAccounts/{account}", "roles/iam.serviceAccountTokenCreator", person)
+            for person in people
+            for account in accounts
+        }
+
+    def test_only_attestors_may_act_as_the_attestor(self, checkout: Path) -> None:
+        done = run("outer", operators=["user:a@example.com"], attestors=["group:releases@example.com"])
+        granted = members(done.of("gcp:serviceaccount/iAMMember:IAMMember"), "serviceAccountId")
+        account = f"projects/dmz-outer/serviceAccounts/{ATTESTOR.removeprefix('serviceAccount:')}"
+        assert {(role, member) for id_, role, member in granted if id_ == account} == {
+            ("roles/iam.serviceAccountTokenCreator", "group:releases@example.com")
+        }
+
+    def test_nobody_may_act_as_the_machine(self, outer: Run) -> None:
+        granted = members(outer.of("gcp:serviceaccount/iAMMember:IAMMember"), "serviceAccountId")
+        assert not [id_ for id_, _, _ in granted if "dmz-machine@" in id_]
 
     def test_in_the_project_the_machine_may_only_write_logs(self, outer: Run) -> None:
         granted = members(outer.of("gcp:projects/iAMMember:IAMMember"), "project")
         assert granted == {("dmz-outer", "roles/logging.logWriter", MACHINE)}
+
+
+class TestWhoSigns:
+    def test_the_key_signs_with_what_every_openssl_verifies(self, outer: Run) -> None:
+        [key] = outer.of("gcp:kms/cryptoKey:CryptoKey")
+        assert key.inputs["purpose"] == "ASYMMETRIC_SIGN"
+        assert key.inputs["versionTemplate"] == {
+            "algorithm": "EC_SIGN_P256_SHA256",
+            "protectionLevel": "SOFTWARE",
+        }
+
+    def test_the_key_can_not_be_deleted(self, outer: Run) -> None:
+        [ring], [key] = outer.of("gcp:kms/keyRing:KeyRing"), outer.of("gcp:kms/cryptoKey:CryptoKey")
+        assert ring.protected
+        assert key.protected
+        assert key.inputs["deletionPolicy"] == "PREVENT"
+
+    def test_only_the_attestor_has_a_role_on_the_key(self, outer: Run) -> None:
+        kinds = {resource.type for resource in outer.resources if resource.type.startswith("gcp:kms/")}
+        assert kinds == {
+            "gcp:kms/keyRing:KeyRing",
+            "gcp:kms/cryptoKey:CryptoKey",
+            "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember",
+        }
+        granted = members(outer.of("gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember"), "cryptoKeyId")
+        assert granted == {(KEY, "roles/cloudkms.signer", ATTESTOR)}
+
+    @pytest.mark.parametrize("side", ["outer", "inner"])
+    def test_no_role_on_the_project_includes_signing(self, side: str, request: pytest.FixtureRequest) -> None:
+        done: Run = request.getfixturevalue(side)
+        granted = members(done.of("gcp:projects/iAMMember:IAMMember"), "project")
+        assert {role for _, role, _ in granted} == {"roles/logging.logWriter"}
+
+    @pytest.mark.parametrize("side", ["outer", "inner"])
+    def test_no_account_of_the_stacks_may_act_as_another(
+        self, side: str, request: pytest.FixtureRequest
+    ) -> None:
+        done: Run = request.getfixturevalue(side)
+        granted = members(done.of("gcp:serviceaccount/iAMMember:IAMMember"), "serviceAccountId")
+        own = {account.inputs["accountId"] for account in done.of("gcp:serviceaccount/account:Account")}
+        borrowers = {member.partition(":")[2].partition("@")[0] for _, _, member in granted}
+        assert not own & borrowers
+
+    def test_nobody_replaces_or_deletes_an_attestation(self, outer: Run) -> None:
+        bucket = outer.one("gcp:storage/bucket:Bucket", "attestations")
+        assert int(bucket.inputs["retentionPolicy"]["retentionPeriod"]) == 365 * 86400
+        assert bucket.inputs["forceDestroy"] is False
+
+    def test_the_version_of_the_key_is_a_matter_of_configuration(self, checkout: Path) -> None:
+        done = run("outer", attestationKeyVersion=2)
+        assert done.outputs["attestationKey"] == f"{KEY}/cryptoKeyVersions/2"
+
+    def test_a_version_that_is_not_there_is_one_line(self, checkout: Path) -> None:
+        done = run("outer", attestationKeyVersion=404)
+        assert done.error is not None
+        assert done.error.startswith(f"dmz:attestationKeyVersion: version 404 of {KEY} gives no public key: ")
+        assert "was not found" in done.error
+        assert "\n" not in done.error
 
 
 class TestProject:
@@ -148,6 +240,10 @@ class TestProject:
             match resource.type:
                 case "gcp:storage/bucketIAMMember:BucketIAMMember":
                     assert resource.inputs["bucket"].startswith("dmz-outer-")
+                case "gcp:kms/cryptoKey:CryptoKey":
+                    assert resource.inputs["keyRing"].startswith("projects/dmz-outer/")
+                case "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember":
+                    assert resource.inputs["cryptoKeyId"].startswith("projects/dmz-outer/")
                 case "gcp:serviceaccount/iAMMember:IAMMember":
                     assert resource.inputs["serviceAccountId"].startswith("projects/dmz-outer/")
                 case _:
@@ -194,7 +290,7 @@ class TestMachine:
             ],
             "components": ["main"],
             "python_repository": "python-remote",
-            "built_repository": "python-built",
+            "builds_bucket": "dmz-outer-builds",
             "inventory_bucket": "dmz-outer-inventory",
             "files_bucket": "dmz-outer-files",
         }
@@ -206,3 +302,9 @@ class TestOutputs:
         assert read.project == "dmz-outer"
         assert read.files_bucket == "dmz-outer-files"
         assert f"serviceAccount:{read.sync_service_account}" == SYNC
+        assert f"serviceAccount:{read.attestor_service_account}" == ATTESTOR
+        assert read.attestations_bucket == "dmz-outer-attestations"
+        assert read.attestation_public_key == PEM
+
+    def test_the_attestor_is_told_which_version_signs(self, outer: Run) -> None:
+        assert outer.outputs["attestationKey"] == f"{KEY}/cryptoKeyVersions/1"
