@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+from aiohttp import web
 
-from dmz.artifact import Artifact, Kind
+from dmz.artifact import Kind
 from dmz.errors import InputError, TransferError
 from dmz.promotion.base_image import BaseImage
 from dmz.registries.google import Google
 from dmz.registries.index import IndexFile, PythonIndex
 from dmz.registries.python import PythonRegistry
-from dmz.resolution import UnsatisfiableError, choose_wheel, platform, resolve, supported_tags
+from dmz.resolution import UnsatisfiableError, choose_wheel, supported_tags
+from dmz.resolution.python import resolution
+from dmz.resolution.shelf import Serving
+from dmz.resolution.wheels import platform
 from tests.registries.conftest import as_sync
-from tests.registries.counterpart import Counterpart, Fault, running, wheel
+from tests.registries.counterpart import Counterpart, Fault, running, serving, wheel
 from tests.registries.support import artifact
 
 IMAGE = BaseImage.model_validate(
@@ -53,100 +65,96 @@ def outer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Counterpa
             ]
         ),
     )
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with running(counterpart):
         for name, value in counterpart.environment().items():
             monkeypatch.setenv(name, value)
         yield counterpart
 
 
-def resolved(*requirements: str, **options: object) -> list[Artifact]:
-    async def work(google: Google) -> list[Artifact]:
+@dataclass(frozen=True)
+class Resolved:
+    """A resolution, with the file of each wheel."""
+
+    pins: dict[str, str]
+    why: dict[str, tuple[str, ...]]
+    files: dict[str, IndexFile]
+
+
+def resolved(*requirements: str, exclude: Sequence[str] = (), **options: Any) -> Resolved:
+    async def work(google: Google) -> Resolved:
         index = PythonIndex(google, "outer", "us-central1", "python-remote")
-        return await resolve(google, index, "python-remote", IMAGE, requirements, **options)  # type: ignore[arg-type]
+        registry = PythonRegistry(google, "outer", "us-central1", "python-built")
+        session_options = {name: options.pop(name) for name in ("built", "upstream") if name in options}
+        async with resolution(google, index, IMAGE, built_from=registry, **session_options) as session:
+            found = await session.pins(requirements, constraints=exclude, **options)
+            others = [pin for pin in found if session.built(pin) is None]
+            files = await session.wheels(others)
+        return Resolved(
+            {pin.name: pin.version for pin in found},
+            {pin.name: pin.why for pin in found},
+            {pin.name: file for pin, file in zip(others, files, strict=True)},
+        )
 
     return as_sync(work)
-
-
-def pins(found: list[Artifact]) -> dict[str, str]:
-    return {one.name: one.version for one in found}
 
 
 class TestResolve:
     def test_newest_that_fits_with_digest_and_reasons(self, outer: Counterpart) -> None:
         found = resolved("App")
-        assert pins(found) == {"app": "1.0", "leaf": "1.0", "lib": "2.0"}
-        assert {one.name: one.why for one in found} == {
-            "app": ("requested",),
-            "lib": ("app",),
-            "leaf": ("lib",),
-        }
+        assert found.pins == {"app": "1.0", "leaf": "1.0", "lib": "2.0"}
+        assert found.why == {"app": ("requested",), "lib": ("app",), "leaf": ("lib",)}
         kept = outer.repositories["outer/python-remote"]
-        for one in found:
-            assert one.sha256 == kept[f"{one.name}/{one.filename}"].sha256
-            assert one.size == len(kept[f"{one.name}/{one.filename}"].data)
-            assert (one.kind, one.origin) == (Kind.PYPI, "python-remote")
+        for name, file in found.files.items():
+            assert file.sha256 == kept[f"{name}/{file.filename}"].sha256
 
     def test_refused_versions_are_left_out(self, outer: Counterpart) -> None:
-        assert pins(resolved("app", exclude=["lib!=2.0"])) == {"app": "1.0", "lib": "1.0"}
+        assert resolved("app", exclude=["lib!=2.0"]).pins == {"app": "1.0", "lib": "1.0"}
 
-    def test_the_change_is_the_smallest(self, outer: Counterpart) -> None:
+    def test_it_stays_with_what_it_should_keep(self, outer: Counterpart) -> None:
         keep = {"app": "1.0", "lib": "1.0"}
-        assert pins(resolved("app", keep=keep)) == keep
-        assert pins(resolved("app", keep=keep, exclude=["lib!=1.0"]))["lib"] == "2.0"
+        assert resolved("app", keep=keep).pins == keep
+        assert resolved("app", keep=keep, exclude=["lib!=1.0"]).pins["lib"] == "2.0"
 
     def test_overrides(self, outer: Counterpart) -> None:
-        assert pins(resolved("lib==3.0", overrides=["leaf==1.0"])) == {"leaf": "1.0", "lib": "3.0"}
+        assert resolved("lib==3.0", overrides=["leaf==1.0"]).pins == {"leaf": "1.0", "lib": "3.0"}
 
     def test_no_way_out(self, outer: Counterpart) -> None:
         with pytest.raises(UnsatisfiableError, match=r"no versions fit together: .*lib") as caught:
             resolved("app", exclude=["lib!=1.0", "lib!=2.0"])
         assert "\n" not in str(caught.value)
+        assert "127.0.0.1" not in str(caught.value)
         assert len(str(caught.value)) < 500
 
     def test_the_file_that_the_machine_would_take(self, outer: Counterpart) -> None:
-        [found] = resolved("native")
-        assert (found.version, found.filename) == ("1.0", "native-1.0-cp311-cp311-manylinux_2_34_x86_64.whl")
+        found = resolved("native")
+        assert found.pins == {"native": "1.0"}
+        assert found.files["native"].filename == "native-1.0-cp311-cp311-manylinux_2_34_x86_64.whl"
+
+    def test_a_wheel_whose_name_spells_the_version_in_another_way(self, outer: Counterpart) -> None:
+        outer.keep("outer/python-remote", *wheel("odd", "1.0.0"))
+        found = resolved("odd", exclude=["odd!=2"])
+        assert found.files["odd"].filename == "odd-1.0.0-py3-none-any.whl"
 
     def test_built_wheels_take_part(self, outer: Counterpart) -> None:
         name, data = wheel("sdist-only", "1.0", requires=("leaf",))
         outer.add("outer/python-built", "PYTHON", {name: data})
         built = artifact(Kind.PYPI, "sdist-only", "1.0", name, data, origin="python-built")
-
-        async def work(google: Google) -> list[Artifact]:
-            index = PythonIndex(google, "outer", "us-central1", "python-remote")
-            return await resolve(
-                google,
-                index,
-                "python-remote",
-                IMAGE,
-                ["sdist-only"],
-                built=[built],
-                built_from=PythonRegistry(google, "outer", "us-central1", "python-built"),
-            )
-
-        found = {one.name: one for one in as_sync(work)}
-        assert found["sdist-only"] == built
-        assert found["leaf"].why == ("sdist-only",)
+        found = resolved("sdist-only", built=[built])
+        assert found.pins == {"leaf": "1.0", "sdist-only": "1.0"}
+        assert found.why["leaf"] == ("sdist-only",)
+        assert set(found.files) == {"leaf"}
 
     def test_a_built_wheel_that_changed(self, outer: Counterpart) -> None:
         name, data = wheel("sdist-only", "1.0")
         outer.add("outer/python-built", "PYTHON", {name: data})
         built = artifact(Kind.PYPI, "sdist-only", "1.0", name, data + b"x", origin="python-built")
-
-        async def work(google: Google) -> list[Artifact]:
-            index = PythonIndex(google, "outer", "us-central1", "python-remote")
-            registry = PythonRegistry(google, "outer", "us-central1", "python-built")
-            return await resolve(
-                google, index, "python-remote", IMAGE, ["leaf"], built=[built], built_from=registry
-            )
-
         with pytest.raises(TransferError, match=r"sdist_only-1\.0.*expected"):
-            as_sync(work)
+            resolved("leaf", built=[built])
 
     def test_an_index_that_refuses(self, outer: Counterpart) -> None:
         outer.faults.append(Fault("GET", "/simple/", status=403, times=99))
-        with pytest.raises((TransferError, UnsatisfiableError)) as caught:
+        with pytest.raises(TransferError, match="403") as caught:
             resolved("app")
         assert "token-of" not in str(caught.value)
 
@@ -156,7 +164,179 @@ class TestResolve:
         monkeypatch.setenv("UV_INDEX_URL", "http://127.0.0.1:9/simple")
         monkeypatch.setenv("UV_NO_INDEX", "1")
         monkeypatch.setenv("UV_OVERRIDE", "/nowhere")
-        assert pins(resolved("leaf")) == {"leaf": "1.0"}
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+        assert resolved("leaf").pins == {"leaf": "1.0"}
+
+
+def fetched(outer: Counterpart, begin: int = 0) -> list[str]:
+    """The wheels that were asked for since."""
+    paths = [path for _, path, _ in outer.requests[begin:]]
+    return sorted({path.rsplit("/", 1)[-1] for path in paths if path.endswith(".whl")})
+
+
+class Beside:
+    """An upstream that has the same files as the outer repository, and metadata beside them."""
+
+    def __init__(self, files: Mapping[str, bytes], *, announce: bool, ranges: bool = True) -> None:
+        self.files = files
+        self.announce = announce
+        self.ranges = ranges
+        self.asked: list[str] = []
+
+    @property
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get("/simple/{name}/", self._page), web.get("/files/{filename}", self._file)]
+
+    async def _page(self, request: web.Request) -> web.Response:
+        own = [each for each in self.files if each.startswith(f"{request.match_info['name']}-")]
+        links = []
+        for filename in own:
+            data = hashlib.sha256(metadata_in(self.files[filename])).hexdigest()
+            said = f' data-core-metadata="sha256={data}"' if self.announce else ""
+            digest = hashlib.sha256(self.files[filename]).hexdigest()
+            links.append(f'<a{said} href="/files/{filename}#sha256={digest}">{filename}</a>')
+        return web.Response(text="\n".join(links), content_type="text/html")
+
+    async def _file(self, request: web.Request) -> web.Response:
+        name = request.match_info["filename"]
+        self.asked.append(name)
+        if name.endswith(".metadata"):
+            return web.Response(body=metadata_in(self.files[name.removesuffix(".metadata")]))
+        part = request.http_range
+        body = self.files[name]
+        if not self.ranges or (part.start is None and part.stop is None):
+            return web.Response(body=body)
+        start = max(0, len(body) + part.start) if part.start < 0 else part.start
+        stop = len(body) if part.stop is None else part.stop
+        return web.Response(
+            status=206,
+            body=body[start:stop],
+            headers={"Content-Range": f"bytes {start}-{stop - 1}/{len(body)}"},
+        )
+
+
+def metadata_in(body: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        [name] = [each for each in archive.namelist() if each.endswith("METADATA")]
+        return archive.read(name)
+
+
+class TestMetadata:
+    """Where they come from, so that no wheel is fetched only to be asked what it needs."""
+
+    @pytest.fixture
+    def files(self, outer: Counterpart) -> dict[str, bytes]:
+        return {
+            path.rsplit("/", 1)[-1]: kept.data
+            for path, kept in outer.repositories["outer/python-remote"].items()
+        }
+
+    def test_from_the_wheels_where_nobody_else_has_them_and_then_kept(self, outer: Counterpart) -> None:
+        resolved("lib==2.0")
+        assert fetched(outer) == ["leaf-1.0-py3-none-any.whl", "lib-2.0-py3-none-any.whl"]
+        begin = len(outer.requests)
+        assert resolved("lib==2.0").pins == {"leaf": "1.0", "lib": "2.0"}
+        assert fetched(outer, begin) == []
+
+    @pytest.mark.parametrize("announce", [True, False])
+    def test_from_the_upstream(self, outer: Counterpart, files: dict[str, bytes], announce: bool) -> None:
+        beside = Beside(files, announce=announce)
+        with serving(beside.routes) as url:
+            found = resolved("lib==2.0", upstream=told(f"{url}/simple/"))
+        assert found.pins == {"leaf": "1.0", "lib": "2.0"}
+        assert fetched(outer) == []
+        assert all(name.endswith(".metadata") is announce for name in beside.asked)
+
+    def test_a_whole_wheel_is_not_fetched_from_the_upstream(
+        self, outer: Counterpart, files: dict[str, bytes]
+    ) -> None:
+        beside = Beside(files, announce=False, ranges=False)
+        with serving(beside.routes) as url:
+            resolved("leaf", upstream=told(f"{url}/simple/"))
+        assert fetched(outer) == ["leaf-1.0-py3-none-any.whl"]
+
+    def test_another_file_under_the_same_name_says_nothing(
+        self, outer: Counterpart, files: dict[str, bytes]
+    ) -> None:
+        name, other = wheel("leaf", "1.0", requires=("absent",))
+        beside = Beside({**files, name: other}, announce=True)
+        with serving(beside.routes) as url:
+            assert resolved("leaf", upstream=told(f"{url}/simple/")).pins == {"leaf": "1.0"}
+        assert fetched(outer) == [name]
+
+    def test_a_long_directory_takes_further_parts(self, outer: Counterpart) -> None:
+        filename, plain = wheel("wide", "1.0", requires=("leaf",))
+        out = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(plain)) as source, zipfile.ZipFile(out, "w") as archive:
+            for entry in source.infolist():
+                archive.writestr(entry, source.read(entry))
+            for number in range(2000):
+                archive.writestr(f"wide/{number:060}.py", "")
+        body = out.getvalue()
+        outer.keep("outer/python-remote", filename, body)
+        beside = Beside({filename: body}, announce=False)
+        with serving(beside.routes) as url:
+            assert set(resolved("wide", upstream=told(f"{url}/simple/")).pins) == {"wide", "leaf"}
+        assert beside.asked.count(filename) > 1
+        assert filename not in fetched(outer)
+
+    def test_what_is_no_wheel(self, outer: Counterpart) -> None:
+        outer.keep("outer/python-remote", "junk-1.0-py3-none-any.whl", b"junk")
+        with pytest.raises(TransferError, match=r"junk-1\.0.*no wheel"):
+            resolved("junk")
+
+    def test_an_upstream_that_does_not_answer(self, outer: Counterpart) -> None:
+        assert resolved("leaf", upstream=told("http://127.0.0.1:9/simple/")).pins == {"leaf": "1.0"}
+
+
+def told(url: str) -> Callable[[], Awaitable[str]]:
+    async def tell() -> str:
+        return url
+
+    return tell
+
+
+class TestShelf:
+    """The index of one session."""
+
+    class Own:
+        async def page(self, name: str) -> tuple[str, str]:
+            page = {
+                "files": [
+                    {"filename": f"{name}-1-py3-none-any.whl", "url": "https://elsewhere/x", "hashes": {}}
+                ]
+            }
+            return ("application/vnd.pypi.simple.v1+json", json.dumps(page)) if name == "known" else ("", "")
+
+        async def metadata(self, name: str, filename: str) -> bytes | None:
+            return b"Name: known" if filename == "known-1-py3-none-any.whl" else None
+
+    def ask(self, *paths: str) -> list[httpx.Response]:
+        async def work() -> list[httpx.Response]:
+            async with Serving(self.Own()).running() as serving, httpx.AsyncClient() as client:
+                return [await client.get(httpx.URL(serving.url).join(path)) for path in paths]
+
+        return asyncio.run(work())
+
+    def test_pages_lead_to_metadata_and_to_no_wheel(self) -> None:
+        page, data, wheel_, absent, none = self.ask(
+            "known/",
+            "../files/known/known-1-py3-none-any.whl.metadata",
+            "../files/known/known-1-py3-none-any.whl",
+            "unknown/",
+            "../files/known/other-1-py3-none-any.whl.metadata",
+        )
+        [file] = page.json()["files"]
+        assert file["core-metadata"] is True
+        assert str(page.url.join(file["url"])) + ".metadata" == str(data.url)
+        assert data.content == b"Name: known"
+        assert [each.status_code for each in (wheel_, absent, none)] == [404, 404, 404]
+
+    def test_nobody_else_on_this_machine_can_ask(self) -> None:
+        [answer] = self.ask("/simple/known/")
+        assert answer.status_code == 404
+        [one], [other] = self.ask("known/"), self.ask("known/")
+        assert one.url.path != other.url.path
 
 
 class TestPlatform:

@@ -56,3 +56,14 @@ async def discover(
             f"{estate.base_image.runtime}; make dmz:runtime the same in both stacks"
         )
     return found
+
+
+def counts_of(inventory: Inventory) -> dict[str, int]:
+    """How many debs, distributions and files an inventory has."""
+    return {"apt": len(inventory.apt), "pypi": len(inventory.pypi), "files": len(inventory.files)}
+
+
+def counted(inventory: Inventory) -> str:
+    """The same in words."""
+    found = counts_of(inventory)
+    return f"{found['apt']} debs, {found['pypi']} Python distributions, {found['files']} files"

@@ -1,0 +1,129 @@
+"""A simple index on 127.0.0.1 for as long as a resolution takes: what a resolver may choose from, no more.
+
+It announces the core metadata of every wheel (PEP 658), which Artifact Registry does not: without them, uv
+fetches whole wheels to read a few lines of each (https://github.com/astral-sh/uv/issues/18998). Wheels
+themselves are not to be had here; resolving needs none.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import secrets
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Final, Protocol
+from urllib.parse import quote, unquote
+
+from aiohttp import web
+from packaging.utils import canonicalize_name
+
+from dmz.errors import DmzError, TransferError
+from dmz.registries.simple import IndexFile
+
+_HOST: Final = "127.0.0.1"
+_SECONDS: Final = 3600
+"""How long the resolver may keep what it read: its cache does not outlive the session."""
+_HREF: Final = re.compile(r'href="[^"#?]*/')
+_JSON: Final = "application/vnd.pypi.simple.v1+json"
+
+
+class Shelf(Protocol):
+    """What stands in the index."""
+
+    async def page(self, name: str) -> tuple[str, str]:
+        """Content type and text of a project's page; both empty if it is not offered."""
+        ...
+
+    async def metadata(self, name: str, filename: str) -> bytes | None:
+        """The core metadata of a wheel that is on the project's page; None if it cannot be had."""
+        ...
+
+
+def page_of(files: Iterable[IndexFile]) -> tuple[str, str]:
+    """A project's page (PEP 503) with these files: content type and text."""
+    links = [
+        f'<a href="{quote(file.filename)}#sha256={file.sha256}">{html.escape(file.filename)}</a>\n'
+        for file in files
+    ]
+    return "text/html", "".join(links)
+
+
+class Serving:
+    """A shelf that is being served."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        # Whoever else is on this machine shall not read the outer repository through it.
+        self._secret = secrets.token_urlsafe(16)
+        self.url = ""
+        self.failure: DmzError | None = None
+        """What went wrong behind the index: the resolver only sees that there was no answer."""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Serving]:
+        """Serve until the end of the context."""
+        app = web.Application()
+        app.router.add_get(f"/{self._secret}/simple/{{name}}/", self._page)
+        app.router.add_get(f"/{self._secret}/files/{{name}}/{{filename}}", self._file)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, _HOST, 0).start()
+            self.url = f"http://{_HOST}:{runner.addresses[0][1]}/{self._secret}/simple/"
+            yield self
+        finally:
+            await runner.cleanup()
+
+    def plain(self, text: str) -> str:
+        """A resolver's words without the address of this index."""
+        return text.replace(self.url.removesuffix("simple/"), "").replace(self._secret, "")
+
+    async def _page(self, request: web.Request) -> web.Response:
+        name = canonicalize_name(request.match_info["name"])
+        address = f"../../files/{quote(name)}/"
+        try:
+            content_type, text = await self._shelf.page(name)
+            if "json" in content_type:
+                content_type, text = _JSON, _with_metadata(text, address)
+        except DmzError as error:
+            self.failure = self.failure or error
+            raise web.HTTPBadRequest(text=str(error)) from None
+        if not text:
+            raise web.HTTPNotFound
+        if content_type != _JSON:
+            content_type = "text/html"
+            text = _HREF.sub('href="', text).replace('href="', f'data-core-metadata="true" href="{address}')
+        return self._answer(text.encode(), content_type)
+
+    async def _file(self, request: web.Request) -> web.Response:
+        name, filename = request.match_info["name"], unquote(request.match_info["filename"])
+        wheel = filename.removesuffix(".metadata")
+        if wheel == filename:
+            raise web.HTTPNotFound  # no wheel is needed to resolve
+        try:
+            data = await self._shelf.metadata(canonicalize_name(name), wheel)
+        except DmzError as error:
+            self.failure = self.failure or error
+            raise web.HTTPBadRequest(text=str(error)) from None
+        if data is None:
+            raise web.HTTPNotFound
+        return self._answer(data, "application/octet-stream")
+
+    @staticmethod
+    def _answer(body: bytes, content_type: str) -> web.Response:
+        return web.Response(
+            body=body, content_type=content_type, headers={"Cache-Control": f"max-age={_SECONDS}"}
+        )
+
+
+def _with_metadata(text: str, address: str) -> str:
+    try:
+        page = json.loads(text)
+        for file in page["files"]:
+            file["url"] = address + quote(file["filename"])
+            file["core-metadata"] = True
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise TransferError("the index's page is no page of the simple API; check what it is") from None
+    return json.dumps(page)
