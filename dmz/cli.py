@@ -7,34 +7,39 @@ by a check; 4 verified and found different, or a way out of the sealed network.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import entry_points, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from dmz import targets
 from dmz.commands.common import Setting
-from dmz.commands.discover import discover
-from dmz.commands.plan import plan
-from dmz.commands.run import run
-from dmz.commands.screen import screen
-from dmz.commands.verify import verify
 from dmz.workflow.estate import Estate
+
+_COMMANDS: Final = (
+    *("advisories", "attest", "discover", "mend", "plan", "policy"),
+    *("release", "run", "screen", "status", "verify"),
+)
+"""Each is in the module of its name in `dmz.commands`; only the one that is called is imported."""
 
 
 class _Main(click.Group):
     """Also offers the commands that other packages plug in (entry points of the group `dmz.commands`)."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), *(point.name for point in _plugged())])
+        return sorted([*_COMMANDS, *(point.name for point in _plugged())])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _COMMANDS:
+            command: click.Command = getattr(import_module(f"dmz.commands.{cmd_name}"), cmd_name)
+            return command
         for point in _plugged():
             if point.name == cmd_name:
-                command: click.Command = point.load()
-                return command
-        return super().get_command(ctx, cmd_name)
+                plugged: click.Command = point.load()
+                return plugged
+        return None
 
 
 def _plugged() -> Any:
@@ -72,10 +77,6 @@ def cli(context: click.Context, target: str, folder: Path, outer: str, inner: st
     3 refused by screening or a check; 4 not as released, or a way out of the sealed network.
     """
     context.obj = Setting(target, Estate(folder.resolve(), outer, inner))
-
-
-for _command in (discover, plan, run, screen, verify):
-    cli.add_command(_command)
 
 
 def main() -> None:

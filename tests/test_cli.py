@@ -1,6 +1,7 @@
 """The command line: bad input is one line and exit code 2, and nothing comes up for it."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -40,11 +41,38 @@ def refused(result: Result) -> str:
     return lines[0]
 
 
-@pytest.mark.parametrize("command", ["run", "discover", "screen", "plan", "verify"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "advisories show",
+        "advisories update",
+        "attest",
+        "discover",
+        "mend",
+        "plan",
+        "policy check",
+        "policy explain",
+        "release diff",
+        "release list",
+        "release use",
+        "run",
+        "screen",
+        "status",
+        "verify",
+    ],
+)
 def test_every_command_has_help_that_says_what_it_does(command: str) -> None:
-    result = call(command, "--help")
+    result = call(*command.split(), "--help")
     assert result.exit_code == 0
     assert "--json" in result.output
+
+
+def test_the_list_of_commands_has_all_of_them_with_a_whole_sentence() -> None:
+    listed = call("--help").output.partition("Commands:")[2].split("\n")
+    rows = dict(line.split(None, 1) for line in listed if line.strip())
+    commands = "advisories attest discover mend plan policy release run sandbox screen status verify"
+    assert list(rows) == commands.split()
+    assert all(sentence.rstrip().endswith(".") and "..." not in sentence for sentence in rows.values())
 
 
 def test_help_names_the_exit_codes_and_the_sandbox() -> None:
@@ -100,6 +128,31 @@ def test_a_workload_with_an_unknown_key_is_refused(checkout: Path) -> None:
     line = refused(call("screen"))
     assert "small.toml" in line
     assert "pyhton" in line
+
+
+@pytest.mark.parametrize("name", ["", "/", "a b", "\udcff", "npm/numpy", "pypi/", "../x"])
+def test_what_is_no_package_is_refused(checkout: Path, name: str) -> None:
+    assert "write a name, pypi/NAME or apt/NAME" in refused(call("policy", "explain", name))
+
+
+def test_a_folder_for_the_output_that_is_not_there_is_refused_before_anything_is_asked(
+    checkout: Path,
+) -> None:
+    assert "make it first" in refused(call("discover", "-o", "nowhere/inventory.json"))
+
+
+@pytest.mark.parametrize("command", ["diff", "use"])
+def test_a_release_whose_name_is_too_long_for_a_file_is_refused(checkout: Path, command: str) -> None:
+    subprocess.run(["git", "init", "-q"], check=True)
+    refused(call("release", command, "a" * 5000))
+
+
+def test_what_the_system_refuses_is_one_line(checkout: Path) -> None:
+    result = call("advisories", "show", "a" * 5000)
+    assert result.exit_code == 1
+    [line] = [each for each in result.stderr.splitlines() if each.startswith("dmz:")]
+    assert "File name too long" in line
+    assert len(line) < 300
 
 
 def test_a_folder_without_the_program_is_refused(tmp_path: Path) -> None:

@@ -19,11 +19,11 @@ import click
 from dmz import targets
 from dmz.console import Steps
 from dmz.errors import DmzError, InputError, RefusedError
-from dmz.promotion.finding import Severity
 from dmz.promotion.summary import Refusal
+from dmz.promotion.wording import printable
 from dmz.workflow.claims import PATIENCE
 from dmz.workflow.estate import Estate
-from dmz.workflow.settle import ScreeningRefusedError
+from dmz.workflow.refused import ScreeningRefusedError
 
 FAILED: Final = 1
 BAD_INPUT: Final = 2
@@ -33,19 +33,10 @@ DIFFERENT: Final = 4
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as JSON on standard output."
 )
-advisories_option = click.option(
-    "--advisories",
+workload_option = click.option(
+    "--workload",
     type=click.Path(path_type=Path),
-    default=Path("advisories"),
-    show_default=True,
-    help="Folder of OSV records to screen against.",
-)
-threshold_option = click.option(
-    "--threshold",
-    type=click.Choice([str(each).lower() for each in Severity]),
-    default="medium",
-    show_default=True,
-    help="Severity from which a finding refuses; a finding without severity always does.",
+    help="Another workload file of the checkout than the stack's own: its release goes inside as well.",
 )
 patience_option = click.option(
     "--patience",
@@ -63,17 +54,22 @@ class Setting:
         self.target = target
         self._estate = estate
 
-    def entered(self, steps: Steps) -> Estate:
-        """The estate, with the environment leading to the target."""
+    def checkout(self) -> Estate:
+        """The estate as the checkout has it, for what can be answered without the target."""
         if not (self._estate.folder / "Pulumi.yaml").exists():
             raise InputError(f"{self._estate.folder} has no Pulumi.yaml; go to the checkout, or use -C")
         # The program reads the workload and the releases relative to Pulumi.yaml, and so do the commands.
         os.chdir(self._estate.folder)
         # Bad configuration is said before anything comes up.
         self._estate.check()
+        return self._estate
+
+    def entered(self, steps: Steps) -> Estate:
+        """The estate, with the environment leading to the target."""
+        estate = self.checkout()
         with steps.step("target", f"Target: {self.target}") as step:
             targets.enter(self.target, step.say)
-        return self._estate
+        return estate
 
 
 @contextmanager
@@ -89,6 +85,10 @@ def told(as_json: bool) -> Iterator[None]:
         end(REFUSED, str(error), as_json)
     except DmzError as error:
         end(FAILED, str(error), as_json)
+    except OSError as error:
+        # A full disk, a file that may not be read: no fault of the program, so no traceback of it.
+        where = f"{printable(str(error.filename), 120)}: " if error.filename else ""
+        end(FAILED, f"{where}{printable(error.strerror or str(error))}; mend that, then run again", as_json)
 
 
 def end(code: int, message: str, as_json: bool, more: dict[str, Any] | None = None) -> NoReturn:
@@ -106,7 +106,4 @@ def print_json(document: dict[str, Any]) -> None:
 
 def refusals(found: Iterable[Refusal]) -> list[dict[str, Any]]:
     """Refusals, for scripts."""
-    return [
-        {"purl": each.purl, "advisory": each.advisory, "fixed": list(each.fixed), "remedy": each.remedy}
-        for each in found
-    ]
+    return [each.document() for each in found]

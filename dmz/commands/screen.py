@@ -10,71 +10,82 @@ import click
 
 from dmz.commands.common import (
     Setting,
-    advisories_option,
     json_option,
     patience_option,
     print_json,
     refusals,
-    threshold_option,
     told,
+    workload_option,
 )
 from dmz.console import Steps
 from dmz.errors import InputError
 from dmz.promotion import inventory as inventories
-from dmz.promotion.finding import Severity
 from dmz.promotion.inventory import Failure
+from dmz.promotion.remarks import lines, remarks
 from dmz.workflow.discover import discover as discover_
+from dmz.workflow.foresee import foresee
 from dmz.workflow.screen import Screened
 from dmz.workflow.screen import screen as screen_
 
 
 @click.command()
-@advisories_option
-@threshold_option
+@workload_option
 @patience_option
 @click.option(
     "--inventory",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Screen this inventory instead of the outer machine's newest.",
 )
+@click.option(
+    "--resolve",
+    is_flag=True,
+    help="Screen what the outer repositories resolve to, without a machine (dmz discover --resolve).",
+)
 @json_option
 @click.pass_obj
 def screen(
     setting: Setting,
-    advisories: Path,
-    threshold: str,
+    workload: Path | None,
     patience: float,
     inventory: Path | None,
+    resolve: bool,
     as_json: bool,
 ) -> None:
-    """Screen the inventory and write the release's lock files.
+    """Screen the inventory and write the lock files.
 
+    What may enter is policy.toml's word (dmz policy check), and what was accepted is in waivers/.
     Nothing is copied. Commit what it writes: the pull request is the review. If something is refused and
     nothing takes its place, no file is written and the exit code is 3.
     """
     steps = Steps()
     with told(as_json):
-        estate = setting.entered(steps)
+        own = setting.checkout()
+        own.check_policy()
+        if inventory and resolve:
+            raise InputError("--inventory and --resolve each say what to screen; give one of them")
+        if own.of_workload(workload) is not own and not inventory and not resolve:
+            raise InputError(
+                f"--workload {workload}: the outer machine installs {own.workload.name}; give an --inventory "
+                "of this one, or --resolve"
+            )
+        estate = setting.entered(steps).of_workload(workload)
         with steps.step("discover", "Inventory") as step:
             if inventory:
                 found = inventories.parse(inventory.read_bytes(), str(inventory))
                 if isinstance(found, Failure):
                     raise InputError(f"{inventory}: it tells of a failed installation: {found.error}")
+            elif resolve:
+                found = asyncio.run(foresee(estate, step.say))
             else:
                 found = asyncio.run(discover_(estate, step.say, within=patience))
         with steps.step("screen", "Screening") as step:
-            screened = asyncio.run(screen_(estate, found, advisories, Severity.parse(threshold), step.say))
+            screened = asyncio.run(screen_(estate, found, step.say))
     if as_json:
         print_json(_document(screened))
         return
-    for words in screened.explanations:
+    closure = (*screened.closure.proved, *screened.closure.open)
+    for words in (*screened.explanations, *_remarks(screened), *closure):
         click.echo(words)
-    for verdict in screened.noted:
-        artifact = verdict.entry.artifact
-        click.echo(
-            f"noted, below the threshold: {artifact.name} {artifact.version}: "
-            + ", ".join(finding.label for finding in verdict.noted)
-        )
     click.echo(
         f"{len(screened.release.entries)} artifacts admitted. The lock files in {estate.releases} "
         + ("were written." if screened.changed else "are unchanged.")
@@ -82,12 +93,20 @@ def screen(
     click.echo(f"release {screened.release.digest}")
 
 
+def _remarks(screened: Screened) -> list[str]:
+    return lines(remarks(screened.verdicts), screened.unused)
+
+
 def _document(screened: Screened) -> dict[str, Any]:
     return {
         "workload": screened.release.workload,
         "release_digest": screened.release.digest,
         "changed": screened.changed,
+        "policy_digest": screened.by.policy.digest,
+        "waivers_digest": screened.by.waivers.digest,
         "admitted": [artifact.key for artifact in screened.release.artifacts],
         "refused": refusals(screened.refused),
         "explanations": list(screened.explanations),
+        "remarks": _remarks(screened),
+        "closure": {"proved": list(screened.closure.proved), "open": list(screened.closure.open)},
     }

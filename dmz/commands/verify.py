@@ -24,9 +24,9 @@ from dmz.workflow.verify import verify as verify_
 @json_option
 @click.pass_obj
 def verify(setting: Setting, patience: float, as_json: bool) -> None:
-    """Prove that released = in outer = in inner = installed, by SHA-256.
+    """Prove that released = outer = inner = installed.
 
-    The exit code is 4 if they differ.
+    By the SHA-256 of every file. The exit code is 4 if they differ.
     """
     steps = Steps()
     with told(as_json):

@@ -87,13 +87,24 @@ class Release:
         return hashlib.sha256(self.files[names(self.workload)[-1]]).hexdigest()
 
 
+def named(files: Iterable[str]) -> list[str]:
+    """The workloads whose lock files are among these file names, sorted."""
+    patterns = [re.compile(re.escape(name).replace("WORKLOAD", "(.+)")) for name in names("WORKLOAD")]
+    return sorted({match[1] for name in files for each in patterns if (match := each.fullmatch(name))})
+
+
 def released(folder: Path) -> list[str]:
-    """The workloads that have lock files in a folder, also incomplete ones, sorted."""
-    patterns = (re.compile(re.escape(name).replace("WORKLOAD", "(.+)")) for name in names("WORKLOAD"))
-    present = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return sorted(
-        {match[1] for pattern in patterns for name in present if (match := pattern.fullmatch(name))}
-    )
+    """The workloads that have lock files in a folder, also incomplete ones, sorted; none if it is not there.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return named(path.name for path in folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise InputError(f"{printable(str(folder), 120)}: no folder to read ({error.strerror})") from None
 
 
 def read(folder: Path, workload: str) -> Release:
@@ -128,19 +139,25 @@ def read_all(folder: Path) -> list[Release]:
     return [read(folder, workload) for workload in released(folder)]
 
 
-def write(release: Release, folder: Path) -> bool:
-    """Write the four lock files; all of them or none.
+def write(release: Release, folder: Path, beside: Mapping[str, bytes | None] | None = None) -> bool:
+    """Write the four lock files, and what stands beside them; all of them or none.
 
     The files are renamed one after the other, the checksums last: after a crash in between, the release
     does not read, and says so.
 
+    Args:
+        release: what to write.
+        folder: made if it is not there.
+        beside: further files by name; None for one that must not be there.
+
     Returns:
-        Whether anything changed.
+        Whether any lock file changed.
 
     Raises:
         InputError: the folder cannot be written; nothing was changed.
     """
-    files = release.files
+    locks = release.files
+    files = {**(beside or {}), **locks}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         before = {name: _content(folder / name) for name in files}
@@ -148,10 +165,14 @@ def write(release: Release, folder: Path) -> bool:
             return False
         with tempfile.TemporaryDirectory(dir=folder, prefix=".release-") as scratch:
             for name, body in files.items():
-                _write(Path(scratch, name), body)
+                if body is not None:
+                    _write(Path(scratch, name), body)
             try:
-                for name in files:
-                    Path(scratch, name).replace(folder / name)
+                for name, body in files.items():
+                    if body is None:
+                        (folder / name).unlink(missing_ok=True)
+                    else:
+                        Path(scratch, name).replace(folder / name)
             except OSError:
                 _restore(folder, before)
                 raise
@@ -160,7 +181,7 @@ def write(release: Release, folder: Path) -> bool:
         raise InputError(
             f"{folder}: the release cannot be written ({error.strerror}); make the folder writable"
         ) from None
-    return True
+    return any(before[name] != body for name, body in locks.items())
 
 
 def _content(path: Path) -> bytes | None:

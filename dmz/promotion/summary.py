@@ -9,30 +9,48 @@ from typing import Any, Literal
 
 from dmz.artifact import Kind
 from dmz.promotion.base_image import BaseImage
+from dmz.promotion.evidence import Source
 from dmz.promotion.probes import Observed, Probe
-from dmz.promotion.screening import Remedy, Verdict, purl
+from dmz.promotion.screening import Remedy, purl
 from dmz.promotion.transfer import Counters
+from dmz.promotion.verdict import Verdict
 
 
 @dataclass(frozen=True, order=True)
 class Refusal:
-    """One advisory that kept one artifact out."""
+    """One reason that kept one artifact out."""
 
     purl: str
     advisory: str
-    """Its best known name: the CVE, where there is one."""
+    """Its best known name: the CVE, where there is one; `policy:RULE` for a rule about something else."""
     fixed: tuple[str, ...]
     """Versions that mend it, as the advisory says."""
     remedy: str | None
     """The version that passes everything; None when there is none."""
+    rule: str = ""
+    """The policy's name of the rule that refused it."""
+    words: str = ""
+    """What the rule saw."""
+
+    def document(self) -> dict[str, Any]:
+        """For scripts."""
+        return {
+            "purl": self.purl,
+            "rule": self.rule,
+            "advisory": self.advisory,
+            "words": self.words,
+            "fixed": list(self.fixed),
+            "remedy": self.remedy,
+        }
 
     @classmethod
     def of(cls, verdict: Verdict, remedy: Remedy | None, image: BaseImage) -> list[Refusal]:
-        """One for each advisory of a verdict."""
+        """One for each reason of a verdict."""
         name = purl(verdict.entry.artifact, image)
         version = remedy.version if remedy else None
         return [
-            cls(name, finding.label.split(" ")[0], finding.fixed, version) for finding in verdict.refused_for
+            cls(name, each.id, each.finding.fixed if each.finding else (), version, each.rule, each.words)
+            for each in verdict.refusals
         ]
 
 
@@ -55,6 +73,12 @@ class Summary:
     verified: bool
     seconds: Mapping[str, float] = field(default_factory=dict)
     """By step."""
+    policy: str = ""
+    """SHA-256 of the policy's file."""
+    sources: Sequence[Source] = ()
+    """What was asked for findings."""
+    remarks: Mapping[str, int] = field(default_factory=dict)
+    """What stays of what was admitted: how many waived, noted, warned of, on trial."""
 
     @property
     def open_ways(self) -> tuple[str, ...]:
@@ -74,15 +98,15 @@ class Summary:
             "engine": self.engine,
             "discovered": dict(self.discovered),
             "installed": dict(self.installed),
+            "policy": self.policy,
+            "sources": {
+                each.name: {"as_of": each.as_of and f"{each.as_of:%Y-%m-%dT%H:%M:%SZ}", "sha256": each.digest}
+                for each in self.sources
+            },
             "refused": [
-                {
-                    "purl": each.purl,
-                    "advisory": each.advisory,
-                    "fixed": list(each.fixed),
-                    "remedy": each.remedy,
-                }
-                for each in sorted(self.refused, key=lambda each: (each.purl, each.advisory))
+                each.document() for each in sorted(self.refused, key=lambda each: (each.purl, each.advisory))
             ],
+            "remarks": dict(self.remarks),
             "sealed": {"network": self.network_sealed, "perimeter": self.perimeter_sealed},
             "open": list(self.open_ways),
             "sync": {

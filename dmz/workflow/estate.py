@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -16,6 +16,8 @@ from dmz.automation import Stack
 from dmz.errors import InputError
 from dmz.promotion import workload as workloads
 from dmz.promotion.base_image import BaseImage, base_image, base_images
+from dmz.promotion.policy import Policy
+from dmz.promotion.waivers import Waivers
 from dmz.promotion.workload import Workload
 
 
@@ -27,6 +29,8 @@ class Estate:
     """Where `Pulumi.yaml` is."""
     outer_name: str = "outer"
     inner_name: str = "inner"
+    chosen: Path | None = None
+    """The workload file that is meant, from the folder; None: the one that the inner stack's machine runs."""
 
     @cached_property
     def outer(self) -> Stack:
@@ -58,13 +62,23 @@ class Estate:
 
     @cached_property
     def workload(self) -> Workload:
-        """The workload that the inner stack runs."""
-        return workloads.read(self.folder / self.inner_settings.workload)
+        """The workload that is meant: the one that the inner stack runs, unless another was chosen."""
+        return workloads.read(self.folder / (self.chosen or self.inner_settings.workload))
 
     @cached_property
     def base_image(self) -> BaseImage:
         """The base image that it runs on."""
         return base_image(self.inner_settings.runtime, base_images(self.inner_settings.base_images))
+
+    @cached_property
+    def policy(self) -> Policy:
+        """What may enter."""
+        return Policy.read(self.folder / self.inner_settings.policy)
+
+    @cached_property
+    def waivers(self) -> Waivers:
+        """What somebody accepted for a time."""
+        return Waivers.read(self.folder / self.inner_settings.waivers)
 
     @property
     def releases(self) -> Path:
@@ -96,7 +110,7 @@ class Estate:
                     f"{file}: dmz:{key}: '{here}' is not the outer side's, '{there}'; "
                     "write the same on both sides"
                 )
-        for path in (inner.workload, inner.releases):
+        for path in (inner.workload, inner.releases, inner.policy, inner.waivers):
             if not (self.folder / path).resolve().is_relative_to(self.folder.resolve()):
                 raise InputError(f"{file}: '{path}' leads out of the checkout; write a path inside it")
         if self.workload.base_image != self.base_image.runtime:
@@ -104,6 +118,44 @@ class Estate:
                 f"{file}: dmz:workload: {inner.workload} is made for the base image "
                 f"'{self.workload.base_image}', but dmz:runtime is '{inner.runtime}'; make the two the same"
             )
+
+    def of_workload(self, file: Path | None) -> Self:
+        """This estate with another workload file; None for the same.
+
+        A stack has releases of several workloads side by side; its machine runs one of them.
+
+        Raises:
+            InputError: it is no workload for this stack, or has the name of the stack's own.
+        """
+        if (
+            file is None
+            or (self.folder / file).resolve() == (self.folder / self.inner_settings.workload).resolve()
+        ):
+            return self
+        other = replace(self, chosen=file)
+        if not (self.folder / file).resolve().is_relative_to(self.folder.resolve()):
+            raise InputError(
+                f"--workload {file} is not in the checkout; a release is reviewed with its workload"
+            )
+        if other.workload.name == self.workload.name:
+            raise InputError(
+                f"{file} and {self.inner_settings.workload} are both called '{self.workload.name}', and so "
+                "would be their lock files; give one another name"
+            )
+        if other.workload.base_image != self.base_image.runtime:
+            raise InputError(
+                f"{file} is made for the base image '{other.workload.base_image}', and the outer stack has "
+                f"the suites of '{self.base_image.runtime}'; use a stack of that base image"
+            )
+        return other
+
+    def check_policy(self) -> None:
+        """Whether the policy and the waivers are fit to screen by.
+
+        Raises:
+            InputError: one of them is not.
+        """
+        _ = self.policy, self.waivers
 
     def outer_outputs(self) -> Mapping[str, Any]:
         """What the outer stack says of itself.

@@ -1,9 +1,10 @@
-"""All of it: outer up, inventory, screening, preview, inner up with the sync, report, verification."""
+"""All of it: outer up, inventory, screening, preview, attestation, inner up, report, verification."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,13 +15,13 @@ from dmz.automation import Changes, engine
 from dmz.console import Steps
 from dmz.errors import DmzError, RefusedError
 from dmz.promotion import release as releases
-from dmz.promotion.finding import Severity
-from dmz.promotion.inventory import Inventory
 from dmz.promotion.probes import Judgement, Verdict, judge, sealed
+from dmz.promotion.remarks import remarks
 from dmz.promotion.summary import Summary, counts
 from dmz.promotion.transfer import Counters
+from dmz.workflow.attest import Attested, attest
 from dmz.workflow.claims import PATIENCE
-from dmz.workflow.discover import discover
+from dmz.workflow.discover import counted, counts_of, discover
 from dmz.workflow.estate import Estate
 from dmz.workflow.plan import SYNC
 from dmz.workflow.screen import Screened, screen
@@ -31,11 +32,10 @@ from dmz.workflow.verify import Verified, verify
 class Options:
     """What a person may choose of a run."""
 
-    advisories: Path
-    """Folder of OSV records."""
-    threshold: Severity
     patience: float = PATIENCE
     """Seconds to wait for each machine."""
+    unmerged: bool = False
+    """Whether a release may be attested that nobody merged: for trying out, not for a project of worth."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Ran:
 
     summary: Summary
     screened: Screened
+    attested: Attested
+    """Of the workload's release."""
     verified: Verified
     judgements: tuple[Judgement, ...]
     preview: Changes
@@ -75,6 +77,8 @@ def run(estate: Estate, options: Options, steps: Steps) -> Ran:
     began = datetime.now(UTC)
     # A lock that does not read is for a person to look at: screening would write over it.
     releases.read_all(estate.releases)
+    # A policy that does not parse is said before anything comes up.
+    estate.check_policy()
     with steps.step("outer", "Outer stack: projects, network, repositories, machine") as step:
         outer = estate.outer.up(step.say)
         step.outcome = str(outer)
@@ -82,7 +86,7 @@ def run(estate: Estate, options: Options, steps: Steps) -> Ran:
         inventory = asyncio.run(discover(estate, step.say, within=options.patience, since=began))
         step.outcome = counted(inventory)
     with steps.step("screen", "Screening: inventory, advisories, policy") as step:
-        screened = asyncio.run(screen(estate, inventory, options.advisories, options.threshold, step.say))
+        screened = asyncio.run(screen(estate, inventory, step.say))
         step.outcome = (
             f"{len(screened.release.entries)} artifacts admitted, {len(screened.refused)} findings refused; "
             + ("lock files written" if screened.changed else "lock files unchanged")
@@ -93,9 +97,13 @@ def run(estate: Estate, options: Options, steps: Steps) -> Ran:
     with steps.step("preview", "Preview: what would change inside") as step:
         preview = estate.inner.preview(step.say)
         step.outcome = str(preview)
+    with steps.step("attest", "Attestation: the release is judged once more and signed") as step:
+        attested = asyncio.run(attest(estate, step.say, unmerged=options.unmerged))
+        made = [each for each in attested if each.made]
+        step.outcome = f"{len(made)} signed" if made else "still holds"
     before, entered = _last_sync(estate), datetime.now(UTC)
     inner = preview
-    if preview.any:
+    if preview.any or made:
         with steps.step("inner", "Inner stack: sealed network, sync, machine") as step:
             inner = estate.inner.up(step.say)
             step.outcome = str(inner)
@@ -124,20 +132,13 @@ def run(estate: Estate, options: Options, steps: Steps) -> Ran:
         inner_probes=verified.report.probes,
         verified=verified.holds,
         seconds=steps.seconds,
+        policy=screened.by.policy.digest,
+        sources=screened.by.sources,
+        remarks=Counter(remark.sort for remark in remarks(screened.verdicts)),
     )
-    changed = outer.any or inner.any or screened.changed
-    return Ran(summary, screened, verified, tuple(judgements), preview, changed)
-
-
-def counts_of(inventory: Inventory) -> dict[str, int]:
-    """How many debs, distributions and files an inventory has."""
-    return {"apt": len(inventory.apt), "pypi": len(inventory.pypi), "files": len(inventory.files)}
-
-
-def counted(inventory: Inventory) -> str:
-    """The same in words."""
-    found = counts_of(inventory)
-    return f"{found['apt']} debs, {found['pypi']} Python distributions, {found['files']} files"
+    changed = outer.any or inner.any or screened.changed or bool(made)
+    [own] = [each for each in attested if each.release.workload == screened.release.workload]
+    return Ran(summary, screened, own, verified, tuple(judgements), preview, changed)
 
 
 def _last_sync(estate: Estate) -> Mapping[str, Any] | None:

@@ -24,6 +24,13 @@ def announce(ran: Ran, report: Path, steps: Steps) -> None:
     say(f"  Screening refused {len(refused)} of the versions that an installer would have taken.")
     for words in ran.screened.explanations:
         say(f"    {words}", style="yellow")
+    for words in ran.screened.closure.proved:
+        say(f"  {words}")
+    for words in ran.screened.closure.open:
+        say(f"  {words}", style="yellow")
+    stay = ", ".join(f"{count} {sort}" for sort, count in sorted(summary.remarks.items()))
+    say(f"  What a reviewer should know of the rest is in the review: {stay or 'nothing'}.")
+    say(f"  Attested on {ran.attested.attestation.time_verified:%Y-%m-%d}, by a key that no machine may use.")
     sync = summary.sync
     say(
         f"  The sealed project's repositories hold exactly the release: {sync.copied} copied "
