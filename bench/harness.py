@@ -1,0 +1,133 @@
+"""A small harness: whole processes, several rounds, the sides by turns, and what came of it in one file.
+
+Both sides of a comparison run in the same round one after the other, so that whatever else the machine does
+hits both. A result names the median; smallest and largest say how much to believe of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+HERE: Final = Path(__file__).parent
+RESULTS: Final = HERE / "results.json"
+ROUNDS: Final = 5
+
+
+@dataclass(frozen=True)
+class Run:
+    """One process from its start to its end."""
+
+    seconds: float
+    processor: float
+    """Seconds of user and system time, which other programs on the machine disturb less."""
+    memory: float
+    """MB at its peak."""
+    output: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line of `results.json`."""
+
+    name: str
+    unit: str
+    ours: float
+    """The median."""
+    other: float | None
+    """The other program's median, or None if there is none to compare with."""
+    ratio: float | None
+    """Other to ours."""
+    min: float
+    median: float
+    max: float
+    target: float | None
+    """At most this much; None: nothing was promised."""
+    holds: bool | None
+
+
+def run(
+    command: Sequence[str], environment: Mapping[str, str] | None = None, *, fine: Sequence[int] = (0,)
+) -> Run:
+    """Run a program and measure it.
+
+    Args:
+        environment: variables beside those that there are.
+        fine: the exit codes with which it says that it worked.
+
+    Raises:
+        RuntimeError: it failed; the end of what it said is in the text.
+    """
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(environment or {})},
+    )
+    assert process.stdout
+    assert process.stderr
+    output, complaint = process.stdout.read(), process.stderr.read()
+    _, status, used = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    process.stdout.close()
+    process.stderr.close()
+    if process.returncode not in fine:
+        raise RuntimeError(f"{' '.join(command)}: exit code {process.returncode}: {complaint[-2000:]}")
+    return Run(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1000, output)
+
+
+def result(
+    name: str,
+    unit: str,
+    ours: Sequence[float],
+    *,
+    target: float | None = None,
+    other: Sequence[float] | None = None,
+) -> Result:
+    """Sum up some rounds."""
+    median = statistics.median(ours)
+    against = statistics.median(other) if other else None
+    return Result(
+        name,
+        unit,
+        _round(median),
+        None if against is None else _round(against),
+        None if against is None else _round(against / median),
+        _round(min(ours)),
+        _round(median),
+        _round(max(ours)),
+        target,
+        None if target is None else median <= target,
+    )
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.3g}")
+
+
+def keep(results: Sequence[Result]) -> None:
+    """Put results into `results.json`, in place of earlier ones of the same name."""
+    old: list[dict[str, Any]] = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    new = {each.name: asdict(each) for each in results}
+    kept = [new.pop(each["name"], each) for each in old]
+    RESULTS.write_text(json.dumps([*kept, *new.values()], indent=2) + "\n")
+
+
+def show(results: Sequence[Result]) -> None:
+    """Print results for a person."""
+    for each in results:
+        target = (
+            "" if each.target is None else f"  (at most {each.target:g}: {'yes' if each.holds else 'NO'})"
+        )
+        other = "" if each.other is None else f"  other {each.other:g}, {each.ratio:g} times as much"
+        print(f"{each.name}: {each.ours:g} {each.unit}  [{each.min:g} to {each.max:g}]{other}{target}")
