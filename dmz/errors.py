@@ -7,7 +7,9 @@ class DmzError(Exception):
     """Something a person has to act on; its text is one line that says where, what and how to mend it."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        # It may quote what somebody else wrote: nothing in it may command a terminal.
+        line = " ".join(message.split())
+        super().__init__("".join(each if each.isprintable() else "?" for each in line))
 
 
 class InputError(DmzError):

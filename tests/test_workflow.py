@@ -15,7 +15,6 @@ import pytest
 
 from dmz.console import Steps
 from dmz.errors import DmzError, InputError, RefusedError
-from dmz.promotion.finding import Severity
 from dmz.promotion.inventory import File
 from dmz.registries.bucket import Bucket, Object
 from dmz.workflow.claims import newest
@@ -38,7 +37,7 @@ class Synced(Estate):
 
 @pytest.fixture
 def estate(tmp_path: Path) -> Estate:
-    for name in ("Pulumi.yaml", "Pulumi.outer.yaml", "Pulumi.inner.yaml"):
+    for name in ("Pulumi.yaml", "Pulumi.outer.yaml", "Pulumi.inner.yaml", "policy.toml"):
         shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(ROOT / "workloads", tmp_path / "workloads")
     return Synced(tmp_path)
@@ -58,7 +57,7 @@ def test_a_run_does_not_write_over_a_lock_that_does_not_read(estate: Estate) -> 
     lock = estate.releases / "pylock.small.toml"
     lock.write_bytes(b"\xff")
     with pytest.raises(InputError, match=r"releases/.*small"):
-        run(estate, Options(Path("advisories"), Severity.MEDIUM), Steps(io.StringIO()))
+        run(estate, Options(), Steps(io.StringIO()))
     assert lock.read_bytes() == b"\xff"
 
 
@@ -73,7 +72,7 @@ class Said:
     async def list(self, prefix: str = "") -> list[Object]:
         self._now = self._looks.pop(0) if self._looks else self._now
         return [
-            Object(str(value), 1, datetime.fromtimestamp(number, UTC).isoformat(), "1")
+            Object(str(value), 1, "", datetime.fromtimestamp(number, UTC).isoformat(), "1")
             for number, value in enumerate(self._now)
         ]
 

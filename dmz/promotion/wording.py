@@ -14,7 +14,9 @@ _LIMIT: Final = 300
 
 def printable(text: str, limit: int = _LIMIT) -> str:
     """Foreign text that can be shown: one line, no control characters, not longer than `limit` characters."""
-    line = "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
+    line = " ".join(text.split())
+    if not line.isprintable():
+        line = "".join(character if character.isprintable() else "?" for character in line)
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

@@ -147,7 +147,7 @@ def parse(text: str, where: str) -> Workload:
     """
     try:
         document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a number that is too long for Python
         raise InputError(f"{where}: no TOML ({printable(str(error))}); correct it") from None
     keys = {field.alias or name for name, field in Workload.model_fields.items()}
     try:

@@ -36,6 +36,8 @@ class Object:
     name: str
     size: int
     """Bytes."""
+    created: str
+    """RFC 3339, by the service's clock: who writes has no say in it."""
     updated: str
     """RFC 3339."""
     generation: str
@@ -59,13 +61,15 @@ class Bucket:
             TransferError: no such bucket, or the service kept failing.
         """
         found: list[Object] = []
-        params = {"prefix": prefix, "fields": "items(name,size,updated,generation),nextPageToken"}
+        params = {"prefix": prefix, "fields": "items(name,size,timeCreated,updated,generation),nextPageToken"}
         while True:
             page = await self.google.call(
                 "GET", f"{self.google.endpoints.storage}b/{self.name}/o", params=params
             )
             found += (
-                Object(item["name"], int(item["size"]), item["updated"], item["generation"])
+                Object(
+                    item["name"], int(item["size"]), item["timeCreated"], item["updated"], item["generation"]
+                )
                 for item in page.get("items", [])
             )
             if not (token := page.get("nextPageToken")):

@@ -101,8 +101,8 @@ class ImpersonatedTokens:
         )
         if response.status_code in {401, 403, 404}:
             raise InputError(
-                f"may not act as {self._account} ({reason(response)}); add yourself to dmz:operators of the "
-                "outer stack and run `pulumi up` there, or log in again"
+                f"may not act as {self._account} ({reason(response)}); add yourself to dmz:operators (for "
+                "the attestor to dmz:attestors) of the outer stack and run `pulumi up` there, or log in again"
             )
         if response.is_error:
             raise TransferError(f"no token for {self._account}: {reason(response)}; try again")

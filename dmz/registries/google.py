@@ -38,6 +38,8 @@ class Endpoints:
     """Data plane of Python repositories."""
     apt: str
     """Data plane of apt repositories."""
+    kms: str
+    container_analysis: str
 
     @classmethod
     def from_environment(cls, location: str) -> Endpoints:
@@ -56,6 +58,10 @@ class Endpoints:
             named("GOOGLE_IAM_CREDENTIALS_CUSTOM_ENDPOINT", "https://iamcredentials.googleapis.com/v1/"),
             named("DMZ_PYTHON_REPOSITORY_ENDPOINT", "https://{location}-python.pkg.dev/"),
             named("DMZ_APT_REPOSITORY_ENDPOINT", "https://{location}-apt.pkg.dev/"),
+            named("GOOGLE_KMS_CUSTOM_ENDPOINT", "https://cloudkms.googleapis.com/v1/"),
+            named(
+                "GOOGLE_CONTAINER_ANALYSIS_CUSTOM_ENDPOINT", "https://containeranalysis.googleapis.com/v1/"
+            ),
         )
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from dmz.console import Steps
-from dmz.promotion.finding import Severity
 from dmz.registries.google import Google, connect
+from dmz.workflow.attest import attest
 from dmz.workflow.discover import discover
 from dmz.workflow.estate import Estate
 from dmz.workflow.holdings import held_inside
@@ -41,6 +41,18 @@ ADVISORY = {
         }
     ],
     "database_specific": {"severity": "HIGH"},
+}
+
+OTHER = {
+    "id": "TEST-2026-2",
+    "modified": "2026-01-01T00:00:00Z",
+    "summary": "Shows that the records are about Debian packages too",
+    "affected": [
+        {
+            "package": {"ecosystem": "Debian:12", "name": "not-there"},
+            "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}],
+        }
+    ],
 }
 
 
@@ -81,7 +93,7 @@ class World:
         """All of it, as `dmz run` does."""
         return run(
             self.estate,
-            Options(self.folder / "advisories", Severity.MEDIUM, patience=300),
+            Options(patience=300, unmerged=True),
             Steps(io.StringIO()),
         )
 
@@ -103,9 +115,11 @@ class World:
         estate, began = self.estate, datetime.now(UTC)
         estate.outer.up(lambda line: None)
         inventory = asyncio.run(discover(estate, lambda line: None, within=300, since=began))
-        return asyncio.run(
-            screen(estate, inventory, self.folder / "advisories", Severity.MEDIUM, lambda line: None)
-        )
+        return asyncio.run(screen(estate, inventory, lambda line: None))
+
+    def attest(self, *, again: bool = False) -> None:
+        """As CI does after the merge."""
+        asyncio.run(attest(self.estate, lambda line: None, again=again, unmerged=True))
 
     def touch(self) -> None:
         """Say that this test leaves another state behind: the next one settles anew."""
@@ -133,14 +147,14 @@ class World:
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("checkout")
-    for name in ("Pulumi.yaml", "Pulumi.outer.yaml", "Pulumi.inner.yaml", "__main__.py"):
+    for name in ("Pulumi.yaml", "Pulumi.outer.yaml", "Pulumi.inner.yaml", "__main__.py", "policy.toml"):
         shutil.copy(ROOT / name, folder)
     for stack in ("outer", "inner"):
         path = folder / f"Pulumi.{stack}.yaml"
         path.write_text(path.read_text() + "  dmz:workload: workloads/tiny.toml\n")
     (folder / "workloads").mkdir()
     (folder / "advisories").mkdir()
-    (folder / "advisories/test.json").write_text(json.dumps(ADVISORY))
+    (folder / "advisories/test.json").write_text(json.dumps([ADVISORY, OTHER]))
 
     upstream = Upstream()
     upstream.add("alpha", "1.0")

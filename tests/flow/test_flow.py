@@ -20,7 +20,7 @@ from dmz.promotion import release as releases
 from dmz.promotion.probes import Verdict
 from dmz.registries.google import connect
 from dmz.registries.python import PythonRegistry
-from dmz.workflow.settle import ScreeningRefusedError
+from dmz.workflow.refused import ScreeningRefusedError
 from dmz.workflow.verify import verify
 from tests.flow.conftest import BASE, World
 from tests.flow.upstream import wheel
@@ -117,6 +117,7 @@ def test_bytes_that_change_in_outer_after_the_release_are_refused(world: World) 
     world.want(*BASE, "epsilon")
     inside = world.inside()
     approved = next(each for each in world.screen().release.artifacts if each.name == "epsilon")
+    world.attest()
     kept = _kept(world, approved.sha256)
     original = kept.read_bytes()
     try:
@@ -156,6 +157,31 @@ def test_bytes_that_change_upstream_before_the_first_fetch_are_refused(world: Wo
     with pytest.raises(DmzError, match="could not install"):
         world.screen()
     assert world.inside() == inside
+
+
+def test_a_release_that_nobody_attested_stays_outside(world: World) -> None:
+    world.begin()
+    world.upstream.add("theta", "1.0")
+    world.want(*BASE, "theta")
+    world.screen()
+    inside = world.inside()
+    preview = world.estate.inner.preview(lambda line: None)
+    assert "not attested yet" in preview.text
+    assert re.search(r"\+ +pypi/theta", preview.text)
+    with pytest.raises(DmzError, match="attest") as refused:
+        world.estate.inner.up(lambda line: None)
+    assert "Traceback" not in str(refused.value)
+    assert world.inside() == inside
+
+
+def test_another_attestation_of_the_same_release_copies_nothing(world: World) -> None:
+    world.settle()
+    world.touch()
+    inside = world.inside()
+    world.attest(again=True)
+    world.estate.inner.up(lambda line: None)
+    assert world.inside() == inside
+    assert world.run().summary.sync.copied == 0
 
 
 def test_a_package_put_inside_behind_our_back_is_shown_and_withdrawn(world: World) -> None:
@@ -244,6 +270,7 @@ def test_the_machine_refuses_another_base_image(world: World) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     releases.write(replace(release, dpkg_digest="0" * 64), folder)
     try:
+        world.attest()
         estate, began = world.estate, datetime.now(UTC)
         estate.inner.up(lambda line: None)
         found = asyncio.run(verify(estate, lambda line: None, within=300, since=began))

@@ -58,9 +58,13 @@ class Upstream:
     def add(self, name: str, version: str, requires: Sequence[str] = ()) -> str:
         """Offer a wheel; returns its file name."""
         filename, body = wheel(name, version, requires)
+        self.put(name, filename, body)
+        return filename
+
+    def put(self, name: str, filename: str, body: bytes) -> None:
+        """Offer a file of any kind."""
         self.files.setdefault(name, {})[filename] = body
         self.announced[filename] = hashlib.sha256(body).hexdigest()
-        return filename
 
     def tamper(self, name: str, filename: str) -> None:
         """Change one byte of a file, and nothing of what the index says of it."""

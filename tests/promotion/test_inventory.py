@@ -75,6 +75,21 @@ def test_names_are_normalised() -> None:
     assert (found.pypi[0].name, found.pypi[0].required_by) == ("jax", ("flax-x",))
 
 
+@pytest.mark.parametrize(
+    ("built", "sdist", "fits"), [(True, "a" * 64, True), (True, "", False), (False, "a" * 64, False)]
+)
+def test_a_wheel_that_was_built_names_its_sdist(built: bool, sdist: str, fits: bool) -> None:
+    document = copy.deepcopy(FINE)
+    document["pypi"][0] |= {"built": built, "sdist": sdist}
+    if fits:
+        found = read(document)
+        assert isinstance(found, Inventory)
+        assert found.pypi[0].sdist == sdist
+    else:
+        with pytest.raises(InputError, match="is built from an sdist or not"):
+            read(document)
+
+
 def test_a_failure_is_another_type_and_its_words_are_harmless() -> None:
     failed = {key: FINE[key] for key in ("schema", "workload", "workload_digest", "machine", "created")}
     found = read(failed | {"error": "no network\x1b[2J\nat all" + "x" * 999})

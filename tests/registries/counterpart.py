@@ -20,12 +20,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+import google_crc32c
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.hashes import SHA256
 from debian.debfile import DebFile
-from packaging.utils import parse_wheel_filename
+from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 CALLER = "token-of-the-caller"
 SYNC = "dmz-sync@outer.iam.gserviceaccount.com"
+ATTESTOR = "dmz-attestor@outer.iam.gserviceaccount.com"
 
 
 @dataclass
@@ -81,6 +86,8 @@ class Counterpart:
     """Answer a listing of files as a remote repository that has fetched none yet."""
     remote: dict[str, Any] = field(default_factory=dict)
     """`remoteRepositoryConfig` of every repository."""
+    keys: dict[str, ec.EllipticCurvePrivateKey] = field(default_factory=dict)
+    """Private key by the resource name of its version."""
     damage_objects: bool = False
     """Store other bytes than were sent."""
     url: str = ""
@@ -95,7 +102,8 @@ class Counterpart:
     def keep(self, repository: str, filename: str, data: bytes) -> None:
         """Put a file into a repository, as somebody else would."""
         if self.formats[repository] == "PYTHON":
-            name, version, _, _ = parse_wheel_filename(filename)
+            parse = parse_wheel_filename if filename.endswith(".whl") else parse_sdist_filename
+            name, version = parse(filename)[:2]
             self.repositories[repository][f"{name}/{filename}"] = Kept(data, name, str(version))
         else:
             control = DebFile(fileobj=io.BytesIO(data)).debcontrol()
@@ -109,6 +117,7 @@ class Counterpart:
             "GOOGLE_ARTIFACT_REGISTRY_CUSTOM_ENDPOINT": f"{self.url}/v1/",
             "GOOGLE_STORAGE_CUSTOM_ENDPOINT": f"{self.url}/storage/v1/",
             "GOOGLE_IAM_CREDENTIALS_CUSTOM_ENDPOINT": f"{self.url}/iam/v1/",
+            "GOOGLE_KMS_CUSTOM_ENDPOINT": f"{self.url}/kms/v1/",
             "DMZ_PYTHON_REPOSITORY_ENDPOINT": f"{self.url}/python/",
             "DMZ_APT_REPOSITORY_ENDPOINT": f"{self.url}/apt/",
             "GOOGLE_OAUTH_ACCESS_TOKEN": CALLER,
@@ -123,6 +132,7 @@ class Counterpart:
         app.router.add_post(f"/upload{files}/aptArtifacts:create", self._apt_upload)
         app.router.add_get("/v1/projects/{project}/locations/{location}/operations/{id}", self._operation)
         app.router.add_post("/iam/v1/projects/-/serviceAccounts/{account}:generateAccessToken", self._token)
+        app.router.add_post("/kms/v1/{name:projects/.+/cryptoKeyVersions/.+}:asymmetricSign", self._sign)
         app.router.add_get("/python/{project}/{repository}/simple/{name}/", self._simple)
         app.router.add_post("/python/{project}/{repository}/", self._python_upload)
         app.router.add_get("/python/{project}/{repository}/{name}/{filename}", self._python_file)
@@ -140,7 +150,8 @@ class Counterpart:
     async def _guard(self, request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
         scheme, _, value = request.headers.get("Authorization", "").partition(" ")
         token = base64.b64decode(value).decode().partition(":")[2] if scheme == "Basic" else value
-        identity = {CALLER: "caller", "token-of-sync": "sync"}.get(token)
+        known = {CALLER: "caller"} | {f"token-of-{one}": one for one in ("sync", "attestor", "publisher")}
+        identity = known.get(token)
         self.requests.append((request.method, request.path, identity or "nobody"))
         if identity is None:
             return _error(401, "Request had invalid authentication credentials.")
@@ -314,7 +325,7 @@ class Counterpart:
         held = self.buckets[request.match_info["bucket"]]
         names = sorted(name for name in held if name.startswith(request.query.get("prefix", "")))
         start = int(request.query.get("pageToken", "0"))
-        page = {"items": [_metadata(name, held[name]) for name in names[start : start + self.page_size]]}
+        page = {"items": [_metadata(name, held) for name in names[start : start + self.page_size]]}
         if start + self.page_size < len(names):
             page["nextPageToken"] = str(start + self.page_size)  # type: ignore[assignment]
         return web.json_response(page)
@@ -329,7 +340,7 @@ class Counterpart:
         if request.query.get("ifGenerationMatch") == "0" and name in held:
             return _error(412, "conditionNotMet")
         held[name] = data[:-1] + b"~" if self.damage_objects else data
-        return web.json_response(_metadata(name, held[name]))
+        return web.json_response(_metadata(name, held))
 
     async def _object(self, request: web.Request) -> web.Response:
         held, name = self.buckets[request.match_info["bucket"]], request.match_info["name"]
@@ -337,7 +348,7 @@ class Counterpart:
             return _error(404, "no such object")
         if request.query.get("alt") == "media":
             return web.Response(body=held[name])
-        return web.json_response(_metadata(name, held[name]))
+        return web.json_response(_metadata(name, held))
 
     async def _object_delete(self, request: web.Request) -> web.Response:
         held, name = self.buckets[request.match_info["bucket"]], request.match_info["name"]
@@ -346,10 +357,28 @@ class Counterpart:
     async def _token(self, request: web.Request) -> web.Response:
         if not self.may_impersonate:
             return _error(403, "Permission 'iam.serviceAccounts.getAccessToken' denied")
-        assert request.match_info["account"] == SYNC
+        name = request.match_info["account"].partition("@")[0].removeprefix("dmz-")
+        assert name in {"sync", "attestor", "publisher"}
         end = datetime.now(UTC) + timedelta(seconds=self.token_seconds)
         return web.json_response(
-            {"accessToken": "token-of-sync", "expireTime": end.isoformat().replace("+00:00", "Z")}
+            {"accessToken": f"token-of-{name}", "expireTime": end.isoformat().replace("+00:00", "Z")}
+        )
+
+    async def _sign(self, request: web.Request) -> web.Response:
+        name, body = request.match_info["name"], await request.json()
+        if name not in self.keys:
+            return _error(404, f"CryptoKeyVersion {name} not found.")
+        digest = base64.b64decode(body["digest"]["sha256"])
+        if body["digestCrc32c"] != str(google_crc32c.value(digest)):
+            return _error(400, "The checksum in field digest_crc32c did not match the data in field digest.")
+        made = self.keys[name].sign(digest, ec.ECDSA(Prehashed(SHA256())))
+        return web.json_response(
+            {
+                "name": name,
+                "signature": base64.b64encode(made).decode(),
+                "signatureCrc32c": str(google_crc32c.value(made)),
+                "verifiedDigestCrc32c": True,
+            }
         )
 
 
@@ -369,8 +398,12 @@ async def _related(request: web.Request) -> tuple[bytes, bytes]:
     return metadata, data
 
 
-def _metadata(name: str, data: bytes) -> dict[str, str]:
+def _metadata(name: str, held: dict[str, bytes]) -> dict[str, str]:
+    data = held[name]
+    # One a second, in the order in which they came.
+    created = datetime(2026, 11, 22, tzinfo=UTC) + timedelta(seconds=list(held).index(name))
     return {
+        "timeCreated": created.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "name": name,
         "size": str(len(data)),
         "updated": "2026-11-22T00:00:00Z",
@@ -385,10 +418,18 @@ def _stanza(path: str, kept: Kept) -> str:
     return f"{text}Filename: {path}\nSize: {len(kept.data)}\nSHA256: {kept.sha256}"
 
 
-def deb(package: str, version: str, architecture: str = "amd64", payload: bytes = b"payload") -> bytes:
+def deb(
+    package: str,
+    version: str,
+    architecture: str = "amd64",
+    payload: bytes = b"payload",
+    source: str = "",
+    fields: str = "",
+) -> bytes:
     """A Debian package: an `ar` archive of a control and a data archive (deb(5))."""
     control = (
-        f"Package: {package}\nVersion: {version}\nArchitecture: {architecture}\nSource: src-{package} (1)\n"
+        f"Package: {package}\nVersion: {version}\nArchitecture: {architecture}\n"
+        f"Source: {source or f'src-{package} (1)'}\n{fields}"
         "Maintainer: Nobody <n@example.com>\nDescription: for a test\n"
     )
     members = {

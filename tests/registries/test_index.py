@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
 
 import pytest
-from aiohttp import web
 
-from dmz.errors import InputError, TransferError
+from dmz.errors import TransferError
 from dmz.registries.google import Google
-from dmz.registries.index import AptSuites, PythonIndex, parse_simple
-from dmz.registries.upstream import pip_index, upload_times, upstream_of
-from tests.registries.conftest import FAST, as_sync
-from tests.registries.counterpart import Counterpart, Fault, deb, serving, wheel
+from dmz.registries.index import AptSuites, PythonIndex
+from tests.registries.conftest import as_sync
+from tests.registries.counterpart import Counterpart, Fault, deb, wheel
 
 OLD, NEW = wheel("some-thing", "1.9"), wheel("some-thing", "1.10")
 
@@ -58,24 +55,6 @@ class TestPython:
         with pytest.raises(TransferError, match=rf"{NEW[0]}: keeps sha256:\w+, its index says sha256:0000"):
             as_sync(lambda google: index(google).describe([("some-thing", NEW[0])]))
 
-    def test_both_forms_of_the_simple_api(self) -> None:
-        page = (
-            '<a href="https://files.example/x/a%2Bb-1.0.whl#sha256=ab" data-yanked="">a</a>'
-            '<A data-requires-python="&gt;=3.8" HREF = "../../c-1.0.tar.gz" >c</a><abbr href="d"></abbr>'
-            "<a rel=x href='e-1.0-py3-none-any.whl#md5=1'>e</a><a href=f-1.0.zip>f</a><a name='g'>g</a>"
-        )
-        first, second, third, fourth = parse_simple("text/html; charset=utf-8", page)
-        assert (third.filename, third.sha256) == ("e-1.0-py3-none-any.whl", "")
-        assert fourth.filename == "f-1.0.zip"
-        assert (first.filename, first.sha256, first.yanked) == ("a+b-1.0.whl", "ab", True)
-        assert (second.filename, second.sha256, second.yanked) == ("c-1.0.tar.gz", "", False)
-        [one] = parse_simple(
-            "application/vnd.pypi.simple.v1+json",
-            '{"files": [{"filename": "a-1.0.whl", "url": "x", "hashes": {"sha256": "ab"}, "size": 3,'
-            '"upload-time": "2026-01-02T03:04:05Z", "yanked": "bad"}]}',
-        )
-        assert (one.sha256, one.size, one.uploaded, one.yanked) == ("ab", 3, "2026-01-02T03:04:05Z", True)
-
 
 class TestApt:
     def suites(self, google: Google) -> AptSuites:
@@ -113,66 +92,6 @@ class TestApt:
         cloud.add("outer/apt-main", "APT", {"a_1_amd64.deb": deb("a", "1", payload=b"y")})
         with pytest.raises(TransferError, match=r"a_1_amd64\.deb: apt-security has"):
             as_sync(lambda google: self.suites(google).find([("a", "1", "amd64")]))
-
-
-class TestUpstream:
-    def test_pip_says_which_index(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:1/mine/simple")
-        assert pip_index() == "http://127.0.0.1:1/mine/simple/"
-
-    def test_pips_own_default(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.delenv("PIP_INDEX_URL", raising=False)
-        monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-        assert pip_index().startswith("https://")
-
-    def test_a_declared_upstream_comes_first(
-        self, cloud: Counterpart, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:1/mine/simple")
-        cloud.add("outer/python-remote", "PYTHON")
-
-        def asked() -> str:
-            return as_sync(lambda google: upstream_of(google, "outer", "us-central1", "python-remote"))
-
-        with pytest.raises(InputError, match="no remote Python repository"):
-            asked()
-        cloud.remote = {"pythonRepository": {"publicRepository": "PYPI"}}
-        assert asked() == "http://127.0.0.1:1/mine/simple/"
-        cloud.remote = {"pythonRepository": {"customRepository": {"uri": "http://127.0.0.1:2"}}}
-        assert asked() == "http://127.0.0.1:2/simple/"
-
-    def test_upload_times(self) -> None:
-        async def page(request: web.Request) -> web.Response:
-            if request.match_info["name"] != "some-thing":
-                raise web.HTTPNotFound
-            files = [
-                {"filename": "a.whl", "upload-time": "2026-01-02T03:04:05.000006Z"},
-                {"filename": "b.whl"},
-            ]
-            return web.json_response({"files": files}, content_type="application/vnd.pypi.simple.v1+json")
-
-        with serving([web.get("/simple/{name}/", page)]) as url:
-            found = _times(f"{url}/simple/", "Some.Thing", "unknown")
-        assert found == {"a.whl": datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)}
-
-    def test_an_index_without_times(self, outer: Counterpart) -> None:
-        async def page(_: web.Request) -> web.Response:
-            return web.Response(text='<a href="a.whl">a</a>', content_type="text/html")
-
-        with serving([web.get("/simple/{name}/", page)]) as url:
-            assert _times(f"{url}/simple/", "a") == {}
-
-    def test_an_index_that_fails_tells_nothing_and_no_secret(self, caplog: pytest.LogCaptureFixture) -> None:
-        assert _times("http://user:secret@127.0.0.1:9/simple/", "a") == {}
-        [record] = caplog.records
-        assert "unknown" in record.getMessage()
-        assert "secret" not in caplog.text
-
-
-def _times(url: str, *names: str) -> dict[str, datetime]:
-    import asyncio
-
-    return asyncio.run(upload_times(url, names, retry=FAST))
 
 
 def test_a_stumbling_index(outer: Counterpart) -> None:
