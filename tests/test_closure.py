@@ -227,6 +227,19 @@ class TestSimulation:
         newer = "Package: mawk\nVersion: 1.3.4-2\nArchitecture: amd64\nFilename: ./mawk.deb\nSize: 1\n"
         assert self.plan(["mawk"], newer) == [Planned("mawk", "amd64", "1.3.4-2", "1.3.4-1")]
 
+    def test_the_same_version_is_no_other_package_whatever_else_an_index_says_of_it(self) -> None:
+        # apt keeps packages of one source at one version: what it takes for another one comes along.
+        common = Installed(name="common", version="12-1", architecture="amd64", relations={})
+        same = (
+            "Package: common\nSource: gcc\nVersion: 12-1\nArchitecture: amd64\nInstalled-Size: 100\n"
+            "Filename: ./common.deb\nSize: 1\n"
+        )
+        library = (
+            "Package: library\nSource: gcc\nVersion: 12-1\nArchitecture: amd64\n"
+            "Depends: common (= 12-1)\nFilename: ./library.deb\nSize: 1\n"
+        )
+        assert self.plan(["library"], same, library, base=[common]) == [Planned("library", "amd64", "12-1")]
+
     def test_it_removes_nothing(self) -> None:
         other = (
             "Package: gawk\nVersion: 1\nArchitecture: amd64\nConflicts: mawk\nProvides: awk\n"

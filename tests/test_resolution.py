@@ -25,7 +25,7 @@ from dmz.registries.python import PythonRegistry
 from dmz.resolution import UnsatisfiableError, choose_wheel, supported_tags
 from dmz.resolution.python import resolution
 from dmz.resolution.shelf import Serving
-from dmz.resolution.wheels import platform
+from dmz.resolution.wheels import for_python, platform
 from tests.registries.conftest import as_sync
 from tests.registries.counterpart import Counterpart, Fault, running, serving, wheel
 from tests.registries.support import artifact
@@ -381,3 +381,12 @@ class TestTags:
     def test_none_fits(self) -> None:
         files = [IndexFile("a-1.0-cp312-cp312-win_amd64.whl", "", None, None, False)]
         assert choose_wheel(files, "1.0", supported_tags(IMAGE)) is None
+
+
+@pytest.mark.parametrize(
+    ("says", "fits"),
+    [("", True), ('data-requires-python="&gt;=3.10"', True), ('data-requires-python="&gt;=3.12"', False)]
+    + [('data-requires-python="what?"', True)],
+)
+def test_a_file_for_another_python_is_none_for_this_one(says: str, fits: bool) -> None:
+    assert for_python(f'<a href="numpy-2.5.5.tar.gz" {says}>numpy-2.5.5.tar.gz</a>', "3.11") is fits

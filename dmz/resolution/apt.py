@@ -28,6 +28,7 @@ _UNMET: Final = re.compile(
     r"(?: but (?P<why>.*))?$",
     re.MULTILINE,
 )
+_IDENTITY: Final = re.compile(rb"^(Package|Version|Architecture): *(\S+)", re.MULTILINE)
 _REASON_LENGTH: Final = 400
 """Characters of apt's explanation that are shown."""
 
@@ -75,9 +76,10 @@ async def simulate(
             "this machine has no apt-get, so nothing shows that the Debian packages can be installed; "
             "run it on Debian or Ubuntu"
         )
+    base = list(base)
     with tempfile.TemporaryDirectory(prefix="dmz-apt-") as name:
         folder = Path(name)
-        _prepare(folder, b"\n\n".join(each.strip(b"\n") for each in packages), base, architecture)
+        _prepare(folder, b"\n\n".join(_beyond(packages, base)), base, architecture)
         code, said = await _run(folder, "update", "-q")
         if code:
             raise TransferError(f"apt cannot read the index that was made for it: {_line(said)}")
@@ -91,6 +93,22 @@ async def simulate(
         Planned(match["name"], match["architecture"] or "", match["new"] or "", match["old"] or "")
         for match in done
     )
+
+
+def _beyond(packages: Iterable[bytes], base: Iterable[Installed]) -> list[bytes]:
+    """The stanzas of what the image does not have.
+
+    An index says more of a package than is known of the image's: apt would take the same version for another
+    one, and put it in the place of what is there.
+    """
+    there = {(each.name, each.version, each.architecture) for each in base}
+    found = []
+    for stanza in packages:
+        fields = {match[1]: match[2].decode(errors="replace") for match in _IDENTITY.finditer(stanza)}
+        key = (fields.get(b"Package"), fields.get(b"Version"), fields.get(b"Architecture"))
+        if key not in there:
+            found.append(stanza.strip(b"\n"))
+    return found
 
 
 def _prepare(folder: Path, packages: bytes, base: Iterable[Installed], architecture: str) -> None:

@@ -32,7 +32,7 @@ from dmz.resolution.metadata import CoreMetadata, inside, requires
 from dmz.resolution.shelf import page_of
 from dmz.resolution.upstream import AT_ONCE, UpstreamFiles
 from dmz.resolution.uv import Pin, UnsatisfiableError, Uv
-from dmz.resolution.wheels import choose_wheel, files_of, supported_tags, without_foreign
+from dmz.resolution.wheels import choose_wheel, files_of, for_python, supported_tags, without_foreign
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=30)
 
@@ -161,7 +161,9 @@ class PythonResolution:
             last = text[text.rfind("<a ") :] if "<a " in text else ""
             files = parse_simple("text/html", last)
             parsed = parse_filename(files[0].filename) if files else None
-            if parsed and not files[0].filename.endswith(".whl") and not files[0].yanked:
+            if not parsed or files[0].filename.endswith(".whl") or files[0].yanked:
+                continue
+            if for_python(last, self._image.python):
                 version = Version(parsed[1])
                 if version > Version(pin.version) and not version.is_prerelease:
                     wheels = files_of("text/html", text, parsed[1])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 from packaging.version import Version
@@ -19,6 +22,7 @@ _UV_GLIBC: Final = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)
 _LEGACY: Final[Mapping[int, str]] = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 """Names of older platform tags by glibc's minor version (PEP 600)."""
 _MACHINES: Final[Mapping[str, str]] = {"amd64": "x86_64", "arm64": "aarch64"}
+_REQUIRES_PYTHON: Final = re.compile(r'data-requires-python="([^"]*)"')
 _SYSTEMS: Final = (
     "-macosx_",
     "-win32.whl",
@@ -99,6 +103,15 @@ def choose_wheel(files: Collection[IndexFile], version: str, tags: Mapping[Tag, 
             if best is None or key > best[0]:
                 best = key, file
     return best[1] if best else None
+
+
+def for_python(link: str, python: str) -> bool:
+    """Whether a link of an HTML page is for this Python, as far as it says (PEP 503)."""
+    match = _REQUIRES_PYTHON.search(link)
+    try:
+        return not match or SpecifierSet(html.unescape(match[1])).contains(python)
+    except InvalidSpecifier:
+        return True
 
 
 def without_foreign(text: str, image: BaseImage) -> str:

@@ -6,7 +6,7 @@ See https://ossf.github.io/osv-schema/#evaluation
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import cache, cmp_to_key, lru_cache
 from typing import Final, NamedTuple
 
@@ -135,9 +135,12 @@ def _strings(listed: bytes) -> list[str]:
     return _LIST.decode(listed) if listed else []
 
 
-def fixed_in(ranges: Iterable[Range]) -> list[str]:
-    """The versions that the record calls fixed."""
-    return [event.fixed for each in ranges for event in each.events or () if event.fixed is not None]
+@lru_cache(maxsize=16384)  # a package's records have many a range in common
+def fixed_in(ecosystem: str, ranges: tuple[Range, ...]) -> Mapping[str, Ordered]:
+    """The versions that a record calls fixed, as far as they are any."""
+    texts = [event.fixed for each in ranges for event in each.events or () if event.fixed is not None]
+    parsed = ((text, versions.parse(ecosystem, text)) for text in texts)
+    return {text: version for text, version in parsed if version is not None}
 
 
 def comparable(ranges: Iterable[Range]) -> tuple[Range, ...]:
@@ -150,7 +153,7 @@ def boundless(ranges: Iterable[Range]) -> bool:
     return any(each.events == _EVERY for each in ranges)
 
 
-@lru_cache(maxsize=16384)  # a package's records have many a range in common
+@lru_cache(maxsize=16384)
 def _line(ecosystem: str, events: tuple[Event, ...]) -> _Line | None:
     """A range; None if something in it can't be compared."""
     points: list[_Point] = []

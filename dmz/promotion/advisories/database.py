@@ -57,10 +57,9 @@ class _Package:
             if version in self.fixed(said).values() and not coverage.covers(version, spelt)
         )
 
-    def fixed(self, said: Said) -> dict[str, Ordered]:
+    def fixed(self, said: Said) -> Mapping[str, Ordered]:
         """The versions that mend what a record says."""
-        parsed = ((text, versions.parse(self._ecosystem, text)) for text in fixed_in(said.ranges))
-        return {text: version for text, version in parsed if version is not None}
+        return fixed_in(self._ecosystem, said.ranges)
 
 
 @dataclass(frozen=True, slots=True)

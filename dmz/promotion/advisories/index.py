@@ -36,6 +36,8 @@ _SMALL: Final = 1 << 20
 """Bytes of records that are read faster than an index is worth keeping."""
 _ABANDONED: Final = 86400
 """Seconds after which an index that somebody began and never finished is swept away."""
+_MAPPED: Final = 256 << 20
+"""Bytes of it that are read where they lie, without a copy."""
 _UNFINISHED: Final = ".unfinished-"
 
 
@@ -121,7 +123,9 @@ def _kept(cache: Path, made_from: str) -> sqlite3.Connection | None:
 
 def _opened(path: Path) -> sqlite3.Connection:
     address = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
-    return sqlite3.connect(address, uri=True, check_same_thread=False)
+    connection = sqlite3.connect(address, uri=True, check_same_thread=False)
+    connection.execute(f"PRAGMA mmap_size = {_MAPPED}")
+    return connection
 
 
 def _make(cache: Path, sources: Sequence[Source], made_from: str, say: Say) -> sqlite3.Connection:

@@ -82,12 +82,12 @@ _JSON: Final = msgspec.json.Encoder()
 
 def known(body: bytes) -> Known:
     """What was kept of a record."""
-    return _KNOWN.decode(_unpacked(body))
+    return _KNOWN.decode(zlib.decompress(body) if body[:1] == _ZLIB else body)
 
 
 def said(body: bytes) -> Said:
     """What was kept of what a record says about a package."""
-    return _SAID.decode(_unpacked(body))
+    return _SAID.decode(zlib.decompress(body) if body[:1] == _ZLIB else body)
 
 
 def batches(sources: Sequence[Source], share: Share) -> Iterator[Batch]:
@@ -126,10 +126,6 @@ def _row(piece: Piece) -> Row:
 def _pack(value: Known | Said) -> bytes:
     body = _ENCODER.encode(value)
     return zlib.compress(body, 1) if len(body) >= _PACKED else body
-
-
-def _unpacked(body: bytes) -> bytes:
-    return zlib.decompress(body) if body[:1] == _ZLIB else body
 
 
 _recognise = lru_cache(maxsize=4096)(recognise)
