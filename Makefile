@@ -10,7 +10,7 @@ TOOLS := bwrap:bubblewrap mmdebstrap:mmdebstrap nft:nftables ip:iproute2 gpg:gnu
 # In the order of their folders, the flow, which takes longest, begins first.
 PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: accuracy check demo test test-all lint format setup tools requirements down clean
+.PHONY: accuracy bench check demo test test-all lint format setup tools requirements down clean
 
 demo: check tools setup  ## the main job, end to end, on this machine
 	@$(BIN)/dmz run
@@ -23,6 +23,15 @@ test-all: check tools setup lint  ## also what takes longer
 
 accuracy: setup  ## how right screening is, on labelled versions
 	@$(BIN)/python -m tests.accuracy
+
+bench: check setup .venv-bench/.done  ## how fast screening and resolution are, beside what else there is
+	@$(BIN)/python -m bench.screening
+	@$(BIN)/python -m bench.resolution
+
+.venv-bench/.done: bench/requirements.txt
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	@touch $@
 
 lint: setup  ## style and types
 	@$(BIN)/ruff check .
@@ -52,4 +61,4 @@ down: setup  ## stop the sandbox: no process, namespace, mount or rule stays
 	@$(BIN)/dmz sandbox down
 
 clean: down
-	@rm -rf .sandbox $(VENV)
+	@rm -rf .sandbox .bench .venv-bench $(VENV)

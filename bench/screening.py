@@ -64,7 +64,7 @@ def _data() -> tuple[Path, Path]:
 
 def _screen(advisories: Path, items: Path, cache: Path, count: int) -> tuple[Run, dict[str, Any]]:
     command = [sys.executable, "-m", "bench.screen", str(advisories), str(items), str(cache), str(count)]
-    done = run(command)
+    done = run(command, alone=True)
     return done, json.loads(done.output)
 
 

@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 
 from dmz.artifact import Kind
 from dmz.promotion import workload
-from dmz.promotion.advisories import Advisories
+from dmz.promotion.advisories import Database
 from dmz.promotion.base_image import base_images
 from dmz.promotion.finding import Severity
 from tests.promotion.builders import DEBIAN
@@ -39,7 +39,7 @@ def test_the_small_one_is_capped_to_a_version_that_is_refused_and_has_a_way_out(
 
 def test_each_advisory_is_named_after_its_id_and_meant_for_something() -> None:
     paths = sorted((ROOT / "advisories").glob("*.json"))
-    assert Advisories.load(ROOT / "advisories").count == len(paths) >= 2
+    assert Database.open(ROOT / "advisories").count == len(paths) >= 2
     for path in paths:
         record = json.loads(path.read_text())
         assert record["id"] == path.stem
@@ -48,5 +48,5 @@ def test_each_advisory_is_named_after_its_id_and_meant_for_something() -> None:
 
 
 def test_the_protobuf_records_are_high() -> None:
-    found = Advisories.load(ROOT / "advisories").findings("PyPI", "protobuf", "6.31.0")
+    found = Database.open(ROOT / "advisories").findings("PyPI", "protobuf", "6.31.0")
     assert [finding.severity for finding in found] == [Severity.HIGH, Severity.HIGH]

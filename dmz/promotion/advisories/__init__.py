@@ -2,7 +2,4 @@
 
 from dmz.promotion.advisories.database import Database, cache_folder
 
-Advisories = Database
-"""The former name."""
-
-__all__ = ["Advisories", "Database", "cache_folder"]
+__all__ = ["Database", "cache_folder"]

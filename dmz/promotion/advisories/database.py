@@ -104,8 +104,6 @@ class Database:
             raise InputError(f"{path}: no advisory in there; fetch them with `dmz advisories update`")
         return database
 
-    load = open
-
     @property
     def name(self) -> str:
         """Its name in the policy and in findings."""

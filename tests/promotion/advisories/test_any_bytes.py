@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import tracemalloc
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -171,7 +172,20 @@ class TestArchives:
         for signature, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
             struct.pack_into("<I", data, data.index(signature) + offset, 100)
         path.write_bytes(data)
-        assert "its bytes are not the ones that were packed" in self.refused(path)
+        tracemalloc.start()
+        try:
+            assert "its bytes are not the ones that were packed" in self.refused(path)
+            assert tracemalloc.get_traced_memory()[1] < 8 << 20
+        finally:
+            tracemalloc.stop()
+
+    def test_one_with_more_members_than_the_old_form_can_count(self, path: Path) -> None:
+        with zipfile.ZipFile(path, "w") as archive:
+            for number in range(0x10000):
+                archive.writestr(f"{number}", b"")
+            archive.writestr("last.json", json.dumps(record(ALL)))
+            archive.comment = b"PK\x05\x06 is no end of it"
+        assert Database.open(path).count == 1
 
     def test_names_lead_nowhere(self, path: Path) -> None:
         with zipfile.ZipFile(path, "w") as archive:
