@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
+from dmz.cache import cache_folder
 from dmz.commands.common import Setting, json_option, print_json, told
 from dmz.console import Steps
-from dmz.promotion.advisories import Database, cache_folder
+from dmz.promotion.advisories import Database
 from dmz.promotion.advisories.age import age
 from dmz.registries.feed import BUCKET
 from dmz.workflow.advisories import Refreshed, refresh_all

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from dmz.artifact import Artifact
+from dmz.cache import cache_folder
 from dmz.errors import DmzError
-from dmz.promotion.advisories import cache_folder
 from dmz.promotion.advisories.build import Say
 from dmz.promotion.base_image import BaseImage, base_image
 from dmz.promotion.entry import Entry

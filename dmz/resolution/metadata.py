@@ -25,6 +25,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
 from dmz.artifact import Artifact
+from dmz.cache import cache_folder
 from dmz.errors import RefusedError, TransferError
 from dmz.registries import wheels
 from dmz.registries.failures import failure, unreachable
@@ -43,10 +44,9 @@ _DIRECTORY: Final = re.compile(r"[^/]+\.dist-info/METADATA")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
-def cache_folder() -> Path:
-    """Where core metadata are kept between calls (XDG Base Directory Specification)."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "package-dmz" / "metadata"
+def _folder(cache: Path | None) -> Path:
+    """Where core metadata are kept between calls."""
+    return cache or cache_folder() / "metadata"
 
 
 class CoreMetadata:
@@ -66,7 +66,7 @@ class CoreMetadata:
         self._google = google
         self._index = index
         self._upstream = upstream
-        self._cache = cache or cache_folder()
+        self._cache = _folder(cache)
 
     async def of(self, name: str, file: IndexFile) -> bytes:
         """The metadata of a wheel.
@@ -179,7 +179,7 @@ async def approved_metadata(google: Google, url: str, wheel: Artifact, cache: Pa
         RefusedError: it has none, or they are of something else.
         TransferError: the repository did not answer.
     """
-    kept = (cache or cache_folder()) / wheel.sha256[:2] / wheel.sha256
+    kept = _folder(cache) / wheel.sha256[:2] / wheel.sha256
     if kept.exists():
         return kept.read_bytes()
     data = await wheels.metadata(google, url, wheel)

@@ -9,9 +9,9 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from dmz.cache import cache_folder
 from dmz.errors import RefusedError
 from dmz.promotion import release as releases
-from dmz.promotion.advisories import cache_folder
 from dmz.promotion.base_image import BaseImage
 from dmz.promotion.evidence import Source
 from dmz.promotion.policy import Policy

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,13 +23,6 @@ from dmz.promotion.advisories.severity import severity
 from dmz.promotion.finding import Finding, Nature, Severity
 from dmz.promotion.versions import Ordered, backported, normalised_name, unsigned
 from dmz.promotion.wording import printable
-
-
-def cache_folder() -> Path:
-    """Where indexes are kept: `$DMZ_CACHE`, else below the user's cache folder (XDG base directories)."""
-    if named := os.environ.get("DMZ_CACHE"):
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "package-dmz"
 
 
 class _Package:
@@ -91,8 +83,8 @@ class Database:
         each `*.json` of it). Where an id stands twice, the record that was modified later holds.
 
         Args:
-            cache: the folder where the index is kept for the next time, such as `cache_folder()`; None, and
-                wherever there is little to read: it is made for this time only.
+            cache: the folder where the index is kept for the next time; None, and wherever there is little to
+                read: it is made for this time only.
             say: told what it is at, while it reads for the first time.
 
         Raises:

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dmz.cache import cache_folder
 from dmz.errors import InputError
-from dmz.promotion.advisories import Database, cache_folder, index
+from dmz.promotion.advisories import Database, index
 from tests.promotion.advisories.records import ALL, packed, record
 
 RECORDS = [record(ALL, identity=f"GHSA-{number}", name=f"n{number}") for number in range(20)]
@@ -184,6 +185,9 @@ def test_its_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("DMZ_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "package-dmz"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert cache_folder() == tmp_path / ".cache" / "package-dmz"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_folder() == tmp_path / ".cache" / "package-dmz"
