@@ -15,8 +15,13 @@ from yarl import URL
 from sandbox.cloud.errors import ApiError
 from sandbox.cloud.storage.blobs import CHUNK, Blobs, Digests
 
-ATTEMPTS: Final = 3
-"""How often a connection that broke is tried."""
+ATTEMPTS: Final = 5
+"""How often what may pass is tried: a connection that broke, an upstream that is busy or down."""
+FIRST_PAUSE: Final = 0.2
+"""Seconds before the second try; doubles with each further one."""
+
+_MAY_PASS: Final = frozenset({408, 429, 500, 502, 503, 504})
+"""What upstreams answer for a while and then no more."""
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60)
 _CONNECTIONS: Final = 16
@@ -156,14 +161,20 @@ def _trust(certificates: str | None) -> ssl.SSLContext:
 
 
 async def _persist(get: Callable[[], Awaitable[T]], url: str) -> T:
-    """Try again when the connection breaks."""
-    for attempt in range(1, ATTEMPTS + 1):
+    """Try again when the connection breaks or upstream is busy; the last failure is the answer."""
+    for attempt in range(1, ATTEMPTS):
         try:
             return await get()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            if attempt == ATTEMPTS:
-                raise UpstreamError(f"{_shown(url)}: upstream can't be reached: {error}") from error
-    raise AssertionError("unreachable")
+        except UpstreamError as error:
+            if error.upstream_status not in _MAY_PASS:
+                raise
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            pass
+        await asyncio.sleep(FIRST_PAUSE * 2 ** (attempt - 1))
+    try:
+        return await get()
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise UpstreamError(f"{_shown(url)}: upstream can't be reached: {error}") from error
 
 
 def _check_status(answer: aiohttp.ClientResponse) -> None:

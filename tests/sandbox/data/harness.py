@@ -190,12 +190,16 @@ class Counted:
     def __init__(self, loop: Loop, folder: Path) -> None:
         self.folder = folder
         self.asked: list[str] = []
+        self.busy: list[int] = []
+        """Statuses that are answered first, whatever is asked for."""
         self.port = loop.serve(self._application)
         self.url = f"http://127.0.0.1:{self.port}"
 
     def _application(self) -> web.Application:
         async def answer(request: web.Request) -> web.StreamResponse:
             self.asked.append(request.path)
+            if self.busy:
+                return web.Response(status=self.busy.pop(0))
             path = self.folder / request.path.lstrip("/")
             if path.is_dir():
                 path = path / "index.html"
