@@ -10,6 +10,7 @@ import json
 import os
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +21,7 @@ HERE: Final = Path(__file__).parent
 RESULTS: Final = HERE / "results.json"
 ROUNDS: Final = 5
 _ATTEMPTS: Final = 5
-_PATIENCE: Final = 60
+PATIENCE: Final = 60
 """Seconds to wait for quiet before each."""
 _DISTURBED: Final = 0.2
 """Part of one processor that others may use meanwhile."""
@@ -64,6 +65,8 @@ def run(
     *,
     fine: Sequence[int] = (0,),
     alone: bool = False,
+    folder: Path | None = None,
+    given: str | None = None,
 ) -> Run:
     """Run a program and measure it.
 
@@ -72,23 +75,26 @@ def run(
         fine: the exit codes with which it says that it worked.
         alone: it needs no other process, so wait for quiet before, and repeat what something else disturbed;
             after some attempts the last one counts.
+        folder: where it runs.
+        given: its standard input.
 
     Raises:
         RuntimeError: it failed; the end of what it said is in the text.
     """
     for _ in range(_ATTEMPTS):
         if alone:
-            _await_quiet()
+            await_quiet()
         before, started = _busy(), time.perf_counter()
-        done = _run(command, environment, fine)
+        done = _run(command, environment, fine, folder, given)
         others = _busy() - before - done.processor
         if not alone or others < _DISTURBED * (time.perf_counter() - started):
             break
     return done
 
 
-def _await_quiet() -> None:
-    end = time.monotonic() + _PATIENCE
+def await_quiet(patience: float = PATIENCE) -> None:
+    """Wait until nothing else works on this machine, for some seconds at most."""
+    end = time.monotonic() + patience
     while time.monotonic() < end:
         before = _busy()
         time.sleep(0.5)
@@ -102,25 +108,37 @@ def _busy() -> float:
     return (user + nice + system) / os.sysconf("SC_CLK_TCK")
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str] | None, fine: Sequence[int]) -> Run:
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **(environment or {})},
-    )
-    assert process.stdout
-    assert process.stderr
-    output, complaint = process.stdout.read(), process.stderr.read()
-    _, status, used = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    process.stdout.close()
-    process.stderr.close()
-    if process.returncode not in fine:
-        raise RuntimeError(f"{' '.join(command)}: exit code {process.returncode}: {complaint[-2000:]}")
+def _run(
+    command: Sequence[str],
+    environment: Mapping[str, str] | None,
+    fine: Sequence[int],
+    folder: Path | None,
+    given: str | None,
+) -> Run:
+    with tempfile.TemporaryFile("w+", errors="replace") as complaints:
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
+            cwd=folder,
+            env={**os.environ, **(environment or {})},
+        )
+        if process.stdin:
+            process.stdin.write(given or "")
+            process.stdin.close()
+        assert process.stdout
+        output = process.stdout.read()
+        _, status, used = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        process.stdout.close()
+        if process.returncode not in fine:
+            complaints.seek(0)
+            said = (complaints.read() or output)[-2000:]
+            raise RuntimeError(f"{' '.join(command)}: exit code {process.returncode}: {said}")
     return Run(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1000, output)
 
 

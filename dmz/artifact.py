@@ -10,6 +10,7 @@ from typing import Final
 from dmz.errors import InputError
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_NO_NAME: Final = re.compile(r"[/\\\x00-\x20]")
 
 
 class Kind(StrEnum):
@@ -20,7 +21,7 @@ class Kind(StrEnum):
     FILE = "files"
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Artifact:
     """One approved file of a release."""
 
@@ -47,7 +48,7 @@ class Artifact:
             raise InputError(
                 f"{self.kind}/{self.name}: '{self.sha256}' is no SHA-256; give 64 hexadecimal digits"
             )
-        if not self.filename or self.filename in {".", ".."} or re.search(r"[/\\\x00-\x20]", self.filename):
+        if not self.filename or self.filename in {".", ".."} or _NO_NAME.search(self.filename):
             raise InputError(
                 f"{self.kind}/{self.name}: file name '{self.filename}' would leave its folder or has spaces; "
                 "give a plain file name"

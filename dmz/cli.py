@@ -19,8 +19,8 @@ from dmz.commands.common import Setting
 from dmz.workflow.estate import Estate
 
 _COMMANDS: Final = (
-    *("advisories", "attest", "discover", "mend", "plan", "policy"),
-    *("release", "run", "screen", "status", "verify"),
+    *("advisories", "archive", "attest", "discover", "journal", "mend", "plan", "policy", "promote"),
+    *("release", "run", "screen", "status", "verify", "withdraw"),
 )
 """Each is in the module of its name in `dmz.commands`; only the one that is called is imported."""
 

@@ -127,6 +127,8 @@ class Settings(_Model):
     """Who may sign releases. None: nobody can, and no release passes."""
     attestation_key_version: Annotated[int, Field(ge=1)] = Field(1, examples=[1])
     """Which version of the key signs and is trusted."""
+    kept_releases: Annotated[int, Field(ge=1, le=1000)] = Field(10, examples=[10])
+    """How many of the newest releases of each inner stack and workload the archive keeps."""
     workload: _PathInside = PurePosixPath("workloads/small.toml")
     releases: _PathInside = PurePosixPath("releases")
     policy: _PathInside = PurePosixPath("policy.toml")
@@ -201,6 +203,13 @@ class Settings(_Model):
         if version != 1 and info.data.get("side") is Side.INNER:
             raise ValueError("the key belongs to the outer side; set it in the outer stack's file")
         return version
+
+    @field_validator("kept_releases")
+    @classmethod
+    def _kept_releases(cls, kept: int, info: ValidationInfo) -> int:
+        if kept != cls.model_fields["kept_releases"].default and info.data.get("side") is Side.INNER:
+            raise ValueError("the archive belongs to the outer side; set it in the outer stack's file")
+        return kept
 
     @field_validator("operators", "attestors")
     @classmethod

@@ -22,3 +22,9 @@ class RefusedError(DmzError):
 
 class TransferError(DmzError):
     """A copy did not end as approved: wrong bytes, or a service that kept failing."""
+
+    def __init__(self, message: str, *, busy: bool = False, wait: float = 0.0) -> None:
+        """`busy`: the service asked to be driven less hard; `wait`: for how many seconds it asked."""
+        super().__init__(message)
+        self.busy = busy
+        self.wait = wait

@@ -22,6 +22,7 @@ from dmz.promotion.attestation import verify
 from dmz.promotion.dsse import Envelope
 from dmz.promotion.entry import Build, Entry
 from dmz.promotion.release import Release
+from dmz.promotion.retention import Stack, name_of, render
 from dmz.promotion.statement import Role
 from dmz.registries.bucket import Bucket
 from dmz.workflow.attest import Attested, attest
@@ -298,6 +299,45 @@ class TestTwice:
         [back] = checkout.attest()
         assert back.made
         assert back.release.digest == checkout.release.digest
+
+
+class TestGoingBackWithoutUpstream:
+    @pytest.fixture(autouse=True)
+    def forgotten(self, checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A release was let in, and by now nobody offers anything of it."""
+        outputs = Upper(checkout.folder).outer_outputs()
+        monkeypatch.setattr(Upper, "outer_outputs", lambda _: {**outputs, "archiveBucket": "outer-archive"})
+        checkout.attest()
+        stack, now = Stack("dmz-inner", "us-central1", "small"), datetime.now(UTC)
+        checkout.cloud.buckets["outer-archive"] = {
+            name_of(stack, checkout.release.digest, now): render(checkout.release),
+            f"sha256/{DEB.sha256}": HELLO,
+            f"sha256/{FILE.sha256}": MODEL,
+        }
+        checkout.cloud.repositories["outer/apt-bookworm"].clear()
+        checkout.cloud.buckets["outer-files"].clear()
+
+    def test_the_archive_has_it_and_the_attestation_says_so(self, checkout: Checkout) -> None:
+        [made] = checkout.attest(again=True)
+        assert made.made
+        assert made.kept == "2 files"
+        [said] = [each for each in made.attestation.inputs if each.role is Role.ARCHIVE]
+        digests = "".join(f"{digest}\n" for digest in sorted([DEB.sha256, FILE.sha256]))
+        assert said.digest == hashlib.sha256(digests.encode()).hexdigest()
+        assert said.uri == "gs://outer-archive"
+        newest = list(checkout.bucket.values())[-1]
+        assert said in verify(newest, expected(checkout.release, checkout.folder)).inputs
+
+    def test_it_is_judged_all_the_same(self, checkout: Checkout) -> None:
+        checkout.advisory("CVE-2026-1", "2:1")
+        with pytest.raises(ScreeningRefusedError, match="CVE-2026-1"):
+            checkout.attest(again=True)
+
+    def test_what_the_archive_lacks_is_refused(self, checkout: Checkout) -> None:
+        del checkout.cloud.buckets["outer-archive"][f"sha256/{DEB.sha256}"]
+        with pytest.raises(RefusedError, match=r"hello_2\.10-3_amd64\.deb any more"):
+            checkout.attest(again=True)
+        assert len(checkout.bucket) == 1
 
 
 class TestRefusals:

@@ -46,12 +46,15 @@ def refused(result: Result) -> str:
     [
         "advisories show",
         "advisories update",
+        "archive prune",
+        "archive show",
         "attest",
         "discover",
         "mend",
         "plan",
         "policy check",
         "policy explain",
+        "promote",
         "release diff",
         "release list",
         "release use",
@@ -70,7 +73,10 @@ def test_every_command_has_help_that_says_what_it_does(command: str) -> None:
 def test_the_list_of_commands_has_all_of_them_with_a_whole_sentence() -> None:
     listed = call("--help").output.partition("Commands:")[2].split("\n")
     rows = dict(line.split(None, 1) for line in listed if line.strip())
-    commands = "advisories attest discover mend plan policy release run sandbox screen status verify"
+    commands = (
+        "advisories archive attest discover journal mend plan policy promote release run sandbox screen "
+        "status verify withdraw"
+    )
     assert list(rows) == commands.split()
     assert all(sentence.rstrip().endswith(".") and "..." not in sentence for sentence in rows.values())
 

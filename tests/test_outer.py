@@ -20,17 +20,20 @@ from dmz.promotion import build
 from dmz.promotion.entry import Build, Entry
 from dmz.promotion.evidence import Evidence, Publisher, Status
 from dmz.promotion.inventory import Deb, File, Inventory, Wheel
+from dmz.promotion.release import Release
+from dmz.promotion.retention import Stack, name_of, render
 from dmz.registries.google import connect
 from dmz.workflow.outer import Outer
+from tests.attestations import attest, pem
 from tests.promotion.builders import image
 from tests.promotion.test_build import STATEMENT
 from tests.promotion.test_publisher import provenance, statement
 from tests.registries.conftest import FAST
-from tests.registries.counterpart import Counterpart, deb, running, serving, wheel
+from tests.registries.counterpart import ATTESTOR, Counterpart, deb, running, serving, wheel
 
 T = TypeVar("T")
 JSON = "application/vnd.pypi.simple.v1+json"
-OUTPUTS = {
+OUTPUTS: dict[str, Any] = {
     "project": "outer",
     "location": "us-central1",
     "pythonRepository": "python-remote",
@@ -172,6 +175,10 @@ def entry(filename: str = NEW[0], data: bytes = NEW[1], **more: Any) -> Entry:
     name, version = filename.split("-")[:2]
     values: dict[str, Any] = {"sha256": sha(data), "size": len(data), "origin": "python-remote"}
     return Entry(Artifact(Kind.PYPI, name, "", version, filename, why=("requested",), **(values | more)))
+
+
+def locked(entry: Entry) -> Release:
+    return Release("small", "a" * 64, "sandbox-debian-12", "b" * 64, "3.11", (entry,))
 
 
 def refusal(work: Callable[[], object], error: type[DmzError] = RefusedError) -> str:
@@ -569,7 +576,7 @@ class TestBuilt:
 
     def test_other_bytes_in_the_repository_already(self, cloud: Counterpart, built: dict[str, Any]) -> None:
         cloud.keep("outer/python-built", MADE_NAME, b"other")
-        assert "delete version 1.0 of omega in python-built" in refusal(lambda: one(omega()), DmzError)
+        assert "delete version 1.0 of omega there" in refusal(lambda: one(omega()), DmzError)
 
     def test_without_leave_to_act_as_the_publisher(self, cloud: Counterpart, built: dict[str, Any]) -> None:
         cloud.may_impersonate = False
@@ -593,9 +600,9 @@ class TestBuilt:
         assert entry.built is not None
         edited = replace(entry, built=replace(entry.built, **said))
         if not said:
-            ask(lambda outer: outer.confirm_builds([edited], "b" * 64))
+            ask(lambda outer: outer.confirm_builds(locked(edited)))
             return
-        line = refusal(lambda: ask(lambda outer: outer.confirm_builds([edited], "b" * 64)))
+        line = refusal(lambda: ask(lambda outer: outer.confirm_builds(locked(edited))))
         assert line.startswith(f"{MADE_NAME}")
         assert "provenance.json" in line
 
@@ -604,7 +611,7 @@ class TestBuilt:
     ) -> None:
         entry = one(omega()).entry
         other = replace(entry, artifact=replace(entry.artifact, sha256="0" * 64))
-        line = refusal(lambda: ask(lambda outer: outer.confirm_builds([other], "b" * 64)))
+        line = refusal(lambda: ask(lambda outer: outer.confirm_builds(locked(other))))
         assert "the lock does not say of its build what gs://builds/" in line
 
     def test_a_lock_of_what_upstream_has_otherwise_since(
@@ -612,8 +619,37 @@ class TestBuilt:
     ) -> None:
         entry = one(omega()).entry
         upstream.offer(TOOL[0], b"other")
-        line = refusal(lambda: ask(lambda outer: outer.confirm_builds([entry], "b" * 64)))
+        line = refusal(lambda: ask(lambda outer: outer.confirm_builds(locked(entry))))
         assert line.startswith(f"{MADE_NAME} was built from and with {TOOL[0]} of sha256:")
+
+    @pytest.mark.parametrize("silent", [False, True], ids=["forgotten", "silent"])
+    def test_what_upstream_forgot_was_seen_when_the_very_release_was_attested(
+        self,
+        cloud: Counterpart,
+        upstream: Upstream,
+        built: dict[str, Any],
+        monkeypatch: pytest.MonkeyPatch,
+        silent: bool,
+    ) -> None:
+        monkeypatch.setitem(OUTPUTS, "archiveBucket", "archive")
+        monkeypatch.setitem(OUTPUTS, "attestationsBucket", "attestations")
+        monkeypatch.setitem(OUTPUTS, "attestationPublicKey", pem())
+        monkeypatch.setitem(OUTPUTS, "attestorServiceAccount", ATTESTOR)
+        cloud.buckets |= {"archive": {}, "attestations": {}}
+        release = locked(one(omega()).entry)
+        upstream.pages.clear()
+        cloud.repositories["outer/python-remote"].clear()
+        if silent:
+            cloud.remote = {"pythonRepository": {"customRepository": {"uri": "http://127.0.0.1:9"}}}
+        refusal(lambda: ask(lambda outer: outer.confirm_builds(release)))
+        stack = Stack("inner", "us-central1", "small")
+        cloud.buckets["archive"][name_of(stack, release.digest, datetime.now(UTC))] = render(release)
+        refusal(lambda: ask(lambda outer: outer.confirm_builds(release)))
+        attest(cloud.buckets["attestations"], release)
+        ask(lambda outer: outer.confirm_builds(release))
+        # What it has with other bytes is another matter.
+        cloud.keep("outer/python-remote", TOOL[0], b"other")
+        assert TOOL[0] in refusal(lambda: ask(lambda outer: outer.confirm_builds(release)))
 
     def test_who_publishes_is_not_asked_for_when_nothing_was_built(self, cloud: Counterpart) -> None:
         cloud.may_impersonate = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import re
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -77,7 +78,9 @@ def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Counterpa
     counterpart.buckets = {
         "outer-files": {f"files/{FILE.sha256}/model.bin": MODEL},
         "outer-attestations": {},
+        "outer-archive": {},
         "inner-release": {},
+        "inner-staging": {},
     }
     monkeypatch.chdir(tmp_path)
     with running(counterpart):
@@ -114,12 +117,14 @@ def inputs(release: Release) -> dict[str, Any]:
         "aptRepository": "apt",
         "pythonRepository": "python",
         "releaseBucket": "inner-release",
+        "stagingBucket": "inner-staging",
         "outerProject": "outer",
         "filesBucket": "outer-files",
+        "archiveBucket": "outer-archive",
         "syncServiceAccount": SYNC,
         "adopt": False,
         "withdrawOnDelete": False,
-        "providerVersion": "2",
+        "providerVersion": "3",
         "__provider": "opaque",
     }
 
@@ -187,7 +192,9 @@ class TestCreate:
 
     def test_everything_is_done_as_the_sync(self, cloud: Counterpart, attested: Attested) -> None:
         create(attested(*ALL))
-        assert {identity for _, path, identity in cloud.requests if not path.startswith("/iam/")} == {"sync"}
+        # But for whom it may act as, and who asks for that.
+        asked = [each for each in cloud.requests if not each[1].startswith(("/iam/", "/oauth2/"))]
+        assert {identity for _, _, identity in asked} == {"sync"}
 
     def test_a_second_time_copies_nothing(self, cloud: Counterpart, attested: Attested) -> None:
         create(attested(*ALL))
@@ -195,7 +202,10 @@ class TestCreate:
         outs = create(attested(*ALL))
         assert (outs["copied"], outs["kept"], outs["withdrawn"]) == (0, 5, 0)
         posts = [path for method, path, _ in cloud.requests if method == "POST"][before:]
-        assert all("generateAccessToken" in path for path in posts)
+        # Tokens, the lease and the journal.
+        assert not [
+            path for path in posts if not re.search("AccessToken|tokeninfo|/b/inner-release/o$", path)
+        ]
 
     def test_what_is_there_and_right_is_adopted(self, cloud: Counterpart, attested: Attested) -> None:
         cloud.keep("inner/python", *JAX)
@@ -427,7 +437,8 @@ class TestStateOfVersion1:
     """What stood in a state before there were attestations."""
 
     def before(self, props: dict[str, Any]) -> dict[str, Any]:
-        without = {key: value for key, value in props.items() if key not in {"attestation", "attestations"}}
+        later = {"attestation", "attestations", "archiveBucket", "stagingBucket"}
+        without = {key: value for key, value in props.items() if key not in later}
         return {**without, "providerVersion": "1", "copied": 5, "kept": 0, "withdrawn": 0}
 
     def test_it_reads(self, cloud: Counterpart, attested: Attested) -> None:
@@ -436,6 +447,14 @@ class TestStateOfVersion1:
         found = PackageSyncProvider().read("id", self.before(props))
         assert found.inputs is not None
         assert found.inputs["packages"] == props["packages"]
+
+    def test_it_deletes(self, cloud: Counterpart, attested: Attested) -> None:
+        props = attested(*ALL)
+        create(props)
+        PackageSyncProvider().delete("id", {**self.before(props), "withdrawOnDelete": True})
+        found = PackageSyncProvider().read("id", props)
+        assert found.inputs is not None
+        assert found.inputs["packages"] == {}
 
     def test_it_asks_for_an_update_that_copies_nothing(self, cloud: Counterpart, attested: Attested) -> None:
         props = attested(*ALL)
@@ -491,13 +510,32 @@ class TestUpdate:
         current = [name for name in cloud.buckets["inner-release"] if name.startswith("current/")]
         assert current == ["current/new.json"]
 
-    def test_a_file_that_shares_its_version_lingers(self, cloud: Counterpart, attested: Attested) -> None:
-        olds = create(attested(PYTHON["jax"]))
-        other, data = wheel("jax", "0.10.2", tag="py2-none-any")
-        cloud.keep("inner/python", other, data)
-        outs = update(olds, attested(PYTHON["jax"]))
-        assert outs["lingering"] == [other]
+    def test_what_was_approved_and_shares_its_version_lingers_until_it_can_go(
+        self, cloud: Counterpart, attested: Attested
+    ) -> None:
+        name, data = wheel("jax", "0.10.2", tag="py2-none-any")
+        other = artifact(Kind.PYPI, "jax", "0.10.2", name, data)
+        cloud.keep("outer/python-remote", name, data)
+        outs = create(attested(other))
+        outs = update(outs, attested(PYTHON["jax"]))
+        assert outs["lingering"] == [f"{name} sha256:{other.sha256}"]
         assert outs["withdrawn"] == 0
+        # A refresh calls it a stranger; what the last sync called lingering is known all the same.
+        found = PackageSyncProvider().read("id", outs)
+        assert found.outs is not None
+        outs = update(found.outs, attested(PYTHON["jax"]))
+        assert outs["lingering"] == [f"{name} sha256:{other.sha256}"]
+        outs = update(outs, attested())
+        assert (outs["lingering"], held(cloud)) == ([], set())
+
+    def test_what_nobody_approved_goes_at_once_with_its_version_which_comes_again(
+        self, cloud: Counterpart, attested: Attested
+    ) -> None:
+        outs = create(attested(PYTHON["jax"]))
+        cloud.keep("inner/python", *wheel("jax", "0.10.2", tag="py2-none-any"))
+        outs = update(outs, attested(PYTHON["jax"]))
+        assert (outs["withdrawn"], outs["copied"], outs["lingering"]) == (2, 1, [])
+        assert held(cloud) == digests(PYTHON["jax"])
 
 
 class TestTwoWorkloads:
@@ -661,6 +699,8 @@ class TestCheck:
             ({"releaseFolder": "/elsewhere"}, "releaseFolder"),
             ({"project": ""}, "project"),
             ({"syncServiceAccount": None}, "syncServiceAccount"),
+            ({"archiveBucket": ""}, "archiveBucket"),
+            ({"stagingBucket": None}, "stagingBucket"),
             ({"adopt": "yes"}, "adopt"),
             ({"attestation": None}, "attestation"),
             ({"attestation": TRUST | {"key": ""}}, "attestation"),
@@ -707,7 +747,9 @@ class TestDiff:
             ("releases", {}),
             ("outerProject", "x"),
             ("filesBucket", "x"),
-            ("providerVersion", "3"),
+            ("archiveBucket", "x"),
+            ("stagingBucket", "x"),
+            ("providerVersion", "4"),
             ("attestation", {}),
             ("attestations", {"small": "2026-11-22T12:00:00Z sha256:0"}),
             ("adopt", True),

@@ -40,6 +40,7 @@ def attest(setting: Setting, again: bool, as_json: bool) -> None:
                         "time_verified": moment(each.attestation.time_verified),
                         "envelope": each.line.rpartition("sha256:")[2],
                         "made": each.made,
+                        "kept_in_archive": each.kept or None,
                     }
                     for each in found
                 ]
@@ -52,3 +53,7 @@ def attest(setting: Setting, again: bool, as_json: bool) -> None:
             + ("attested" if each.made else "is attested and nothing changed since")
             + f" {each.line}"
         )
+        if each.kept:
+            click.echo(
+                f"  {each.kept} of it no outer repository offers any more: judged as the archive keeps them"
+            )

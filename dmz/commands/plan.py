@@ -34,25 +34,25 @@ def plan(setting: Setting, as_json: bool) -> None:
         with steps.step("plan", "Plan") as step:
             found = asyncio.run(plan_(estate, step.say))
         first = not (estate.inner_settings.adopt or estate.inner.resources(SYNC))
-    code = REFUSED if found.conflicts or (found.foreign and first) else 0
+    code = REFUSED if found.foreign and first else 0
     if as_json:
         print_json(
             {
+                "clear": [each.filename for each in found.clear],
                 "copy": [f"{each.key} {each.version}" for each in found.copy],
                 "keep": [f"{each.key} {each.version}" for each in found.keep],
                 "withdraw": [each.filename for each in found.withdraw],
-                "conflicts": [str(each) for each in found.conflicts],
                 "lingering": [each.filename for each in found.lingering],
                 "foreign": [each.filename for each in found.foreign],
             }
         )
         sys.exit(code)
+    for stored in found.clear:
+        click.echo(f"! {stored.kind}/{stored.name} {stored.version} ({stored.filename}): withdrawn first")
     for artifact in found.copy:
         click.echo(f"+ {artifact.key} {artifact.version}")
     for stored in found.withdraw:
         click.echo(f"- {stored.kind}/{stored.name} {stored.version} ({stored.filename})")
-    for conflict in found.conflicts:
-        click.echo(f"! {conflict}")
     for stored in found.lingering:
         click.echo(f"~ {stored.filename} is in no release, and stays: its version has a released file")
     if found.foreign and first:

@@ -39,6 +39,7 @@ def verify(setting: Setting, patience: float, as_json: bool) -> None:
                 "release_digest": found.release.digest,
                 "verified": found.holds,
                 "differences": [str(each) for each in found.differences],
+                "in_archive_alone": found.archived,
                 "check": found.report.check.exit if found.report.check else None,
                 "error": found.report.error,
             }
@@ -48,6 +49,10 @@ def verify(setting: Setting, patience: float, as_json: bool) -> None:
             click.echo(f"the inner machine refused: {found.report.error}")
         for difference in found.differences:
             click.echo(str(difference))
+        if found.archived:
+            click.echo(
+                f"{found.archived} files no outer repository offers any more; outer's archive has them"
+            )
         click.echo(
             f"release {found.release.digest}: {'all four agree' if found.holds else 'NOT as released'}"
         )

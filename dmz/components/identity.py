@@ -14,7 +14,7 @@ import pulumi
 import pulumi_gcp as gcp
 
 from dmz.components.component import Component
-from dmz.components.members import ATTESTOR, MACHINE, PUBLISHER, SYNC
+from dmz.components.members import ARCHIVIST, ATTESTOR, MACHINE, PUBLISHER, SYNC
 
 
 class MachineIdentity(Component):
@@ -109,6 +109,28 @@ class PublisherIdentity(_LentIdentity):
             project=project,
             account_id=PUBLISHER,
             purpose="the publisher",
+            borrowers=operators,
+            opts=opts,
+        )
+
+
+class ArchivistIdentity(_LentIdentity):
+    """The account that prunes the archive: nobody else can delete there, and it can do nothing elsewhere."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        project: str,
+        operators: Sequence[str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """`operators` are the members who may act as it, the same as for the sync."""
+        super().__init__(
+            name,
+            project=project,
+            account_id=ARCHIVIST,
+            purpose="the archivist",
             borrowers=operators,
             opts=opts,
         )

@@ -17,6 +17,8 @@ ATTESTOR: Final = "dmz-attestor"
 """Account id of who signs releases."""
 PUBLISHER: Final = "dmz-publisher"
 """Account id of who publishes wheels that a machine built."""
+ARCHIVIST: Final = "dmz-archivist"
+"""Account id of who deletes from the archive what no kept release names."""
 
 _MEMBER: Final = re.compile(r"(user|group|serviceAccount|principal|principalSet):\S+")
 _EVERYBODY: Final = {
@@ -29,7 +31,7 @@ _MACHINES: Final = re.compile(
     re.IGNORECASE,
 )
 """The machines' own account, and those that Google gives machines and services which were given none."""
-_OWN: Final = re.compile(rf"serviceAccount:({SYNC}|{ATTESTOR}|{PUBLISHER})@\S+", re.IGNORECASE)
+_OWN: Final = re.compile(rf"serviceAccount:({SYNC}|{ATTESTOR}|{PUBLISHER}|{ARCHIVIST})@\S+", re.IGNORECASE)
 _WHATEVER_IT_RUNS: Final = (
     *("repository", "repository_id", "repository_owner", "repository_owner_id", "repository_visibility"),
     *("repository_uuid", "workspace_uuid", "project_path", "project_id", "namespace_path", "namespace_id"),

@@ -20,10 +20,15 @@ from dmz.components.component import Component
 _CREATE: Final = "roles/storage.objectCreator"
 _READ: Final = "roles/storage.objectViewer"
 _WRITE: Final = "roles/storage.objectAdmin"
+_USE: Final = "roles/storage.objectUser"
+"""Create, read, replace and delete; no predefined role has deleting without creating."""
 
 KEPT: Final = 365
 """Days for which an attestation can neither be replaced nor deleted; who administers the bucket would have to
 take the period away first, and the audit log tells."""
+
+STAGED: Final = 7
+"""Days after which the service itself deletes what a sync staged and never came back for."""
 
 Member = pulumi.Input[str]
 
@@ -43,10 +48,12 @@ class _Buckets(Component):
         *,
         versioned: bool = False,
         days_kept: int = 0,
+        days_staged: int = 0,
     ) -> pulumi.Output[str]:
         """Declare `<project>-<purpose>` and return its name; `access` as in `repositories.py`.
 
-        For `days_kept` nobody can replace or delete an object.
+        For `days_kept` nobody can replace or delete an object; after `days_staged` an object goes by itself,
+        and one that is deleted is gone at once.
         """
         bucket = gcp.storage.Bucket(
             purpose,
@@ -60,6 +67,17 @@ class _Buckets(Component):
             retention_policy=gcp.storage.BucketRetentionPolicyArgs(retention_period=str(days_kept * 86400))
             if days_kept
             else None,
+            lifecycle_rules=[
+                gcp.storage.BucketLifecycleRuleArgs(
+                    action=gcp.storage.BucketLifecycleRuleActionArgs(type="Delete"),
+                    condition=gcp.storage.BucketLifecycleRuleConditionArgs(age=days_staged),
+                )
+            ]
+            if days_staged
+            else None,
+            soft_delete_policy=gcp.storage.BucketSoftDeletePolicyArgs(retention_duration_seconds=0)
+            if days_staged
+            else None,
             force_destroy=False,
             opts=self.held,
         )
@@ -71,12 +89,14 @@ class _Buckets(Component):
 
 
 class OuterBuckets(_Buckets):
-    """For what the outer machine leaves (inventories, the workload's files, builds) and for attestations."""
+    """For what the outer machine leaves (inventories, the workload's files, builds), for attestations, and
+    for what was ever admitted."""
 
     inventory: pulumi.Output[str]
     files: pulumi.Output[str]
     builds: pulumi.Output[str]
     attestations: pulumi.Output[str]
+    archive: pulumi.Output[str]
 
     def __init__(
         self,
@@ -88,6 +108,7 @@ class OuterBuckets(_Buckets):
         sync: Member,
         publisher: Member,
         attestor: Member,
+        archivist: Member,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(name, project=project, location=location, opts=opts)
@@ -108,14 +129,24 @@ class OuterBuckets(_Buckets):
             },
             days_kept=KEPT,
         )
+        # Who syncs can neither replace nor delete what is kept; who deletes does nothing else.
+        self.archive = self._bucket(
+            "archive",
+            {
+                "sync-creates": (_CREATE, sync),
+                "sync-reads": (_READ, sync),
+                "archivist-deletes": (_USE, archivist),
+            },
+        )
         self.register_outputs({})
 
 
 class InnerBuckets(_Buckets):
-    """Where the machine finds its release, and where it leaves its reports."""
+    """Where the machine finds its release, where it leaves its reports, and where debs wait for an import."""
 
     release: pulumi.Output[str]
     reports: pulumi.Output[str]
+    staging: pulumi.Output[str]
 
     def __init__(
         self,
@@ -134,4 +165,6 @@ class InnerBuckets(_Buckets):
             versioned=True,
         )
         self.reports = self._bucket("reports", {"machine-creates": (_CREATE, machine)})
+        # No machine reads here: what is staged is hashed, but nobody admitted it yet.
+        self.staging = self._bucket("staging", {"sync-writes": (_USE, sync)}, days_staged=STAGED)
         self.register_outputs({})

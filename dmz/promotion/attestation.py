@@ -65,6 +65,32 @@ class Expected:
     levels: tuple[str, ...] = (SCREENED,)
 
 
+def held_once(
+    data: bytes, key: str, verifier: str, resource_uri: str, digest: str, locks: Mapping[str, str]
+) -> bool:
+    """Whether these bytes attested a release for a place at the moment and by the policy that they name.
+
+    It lets nothing in. It shows that the attestor, and nobody else, once judged just these lock files.
+
+    Args:
+        key: as in `Trust`; so is `verifier`.
+        resource_uri: as in `Expected`; so are `digest` (of the release) and `locks`.
+    """
+    try:
+        predicate = dsse.load(Envelope.parse(data).payload)["predicate"]
+        time = parse_moment(predicate["timeVerified"])
+        policy = predicate["policy"]["digest"]["sha256"]
+    except (ValueError, KeyError, TypeError):
+        return False
+    if time is None or not isinstance(policy, str):
+        return False
+    try:
+        verify(data, Expected(Trust(key, verifier, policy, timedelta(0)), resource_uri, digest, locks, time))
+    except RefusedError:
+        return False
+    return True
+
+
 def verify(data: bytes, expected: Expected) -> Attestation:
     """Whether these bytes attest that release for that place, now; any of SLSA's seven conditions and ours.
 

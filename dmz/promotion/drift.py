@@ -36,6 +36,20 @@ def present(stored: Iterable[Stored], old: Mapping[str, str]) -> dict[str, str]:
     return lines.render({known.get((slot(each), each.sha256)) or _stranger(each) for each in stored})
 
 
+def approved(old: Mapping[str, str], lingering: Iterable[str]) -> set[str]:
+    """The SHA-256 of what releases approved for a stack, as its state tells.
+
+    Args:
+        old: the lines in the state, drift among them.
+        lingering: what the last sync called so, each ending in `sha256:DIGEST`.
+
+    Raises:
+        InputError: an old line is unreadable.
+    """
+    found = {artifact.sha256 for artifact in lines.parse(old) if artifact.origin != UNKNOWN}
+    return found | {digest for each in lingering if (digest := each.rpartition("sha256:")[2])}
+
+
 def _stranger(stored: Stored) -> Artifact:
     # Whoever put it there chose its names: what would break a line is shown percent-encoded.
     return Artifact(

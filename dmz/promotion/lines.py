@@ -15,11 +15,12 @@ from dmz.errors import InputError
 from dmz.promotion.wording import printable
 
 _LINE: Final = re.compile(
-    r"(?P<version>[^\s|;]+) (?P<filename>[^\s|;]+) sha256:(?P<sha256>[0-9a-f]{64}) "
-    r"(?P<size>0|[1-9][0-9]{0,17}) from (?P<origin>[^\s|;]+)(?:; (?P<why>[^|;]+))?"
+    r"([^\s|;]+) ([^\s|;]+) sha256:([0-9a-f]{64}) "
+    r"(0|[1-9][0-9]{0,17}) from ([^\s|;]+)(?:; ([^|;]+))?"
 )
 _KEY: Final = re.compile(r"(?:(pypi|files)/([^/:\s]+)|(apt)/([^/:\s]+):([^/:\s]+))")
-_REASON: Final = re.compile(r"[^\s|;,]+(?: [^\s|;,]+)*")
+_REASONS: Final = re.compile(r"[^\s|;,]+(?:,? [^\s|;,]+)*")
+"""Each of words, and a comma and a space between two."""
 
 
 def render(artifacts: Iterable[Artifact]) -> dict[str, str]:
@@ -70,17 +71,9 @@ def _artifact(key: str, line: str) -> Artifact | None:
     place, parts = _KEY.fullmatch(key), _LINE.fullmatch(line)
     if not place or not parts:
         return None
-    why = tuple(parts["why"].split(", ")) if parts["why"] else ()
-    if not all(_REASON.fullmatch(reason) for reason in why):
+    version, filename, sha256, size, origin, why = parts.groups()
+    if why and not _REASONS.fullmatch(why):
         return None
-    return Artifact(
-        kind=Kind(place[1] or place[3]),
-        name=place[2] or place[4],
-        architecture=place[5] or "",
-        version=parts["version"],
-        filename=parts["filename"],
-        sha256=parts["sha256"],
-        size=int(parts["size"]),
-        origin=parts["origin"],
-        why=why,
-    )
+    kind, name, architecture = (place[1], place[2], "") if place[1] else place.group(3, 4, 5)
+    reasons = tuple(why.split(", ")) if why else ()
+    return Artifact(Kind(kind), name, architecture, version, filename, sha256, int(size), origin, reasons)

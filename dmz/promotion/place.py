@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TypeVar
+
 from dmz.artifact import Artifact, Kind
 from dmz.promotion import versions
 from dmz.registries.interface import Stored
 
 Slot = tuple[Kind, str, str, str]
+Unit = tuple[Kind, str, str]
 
 
 def slot(item: Artifact | Stored) -> Slot:
@@ -24,7 +28,18 @@ def slot(item: Artifact | Stored) -> Slot:
             return item.kind, item.name, "", item.sha256
 
 
-def unit(item: Artifact | Stored) -> tuple[Kind, str, str]:
+def unit(item: Artifact | Stored) -> Unit:
     """What goes when a version is deleted: all its files, of every architecture."""
     version = item.sha256 if item.kind is Kind.FILE else versions.normalised(item.kind, item.version)
     return item.kind, item.name, version
+
+
+Item = TypeVar("Item", Artifact, Stored)
+
+
+def by_kind(items: Iterable[Item]) -> dict[Kind, list[Item]]:
+    """The same in their order, by the kind of repository that has them."""
+    found: dict[Kind, list[Item]] = {}
+    for item in items:
+        found.setdefault(item.kind, []).append(item)
+    return found

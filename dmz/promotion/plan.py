@@ -2,48 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
+from typing import Final
 
-from dmz.artifact import Artifact
+from dmz.artifact import Artifact, Kind
 from dmz.errors import RefusedError
 from dmz.promotion.place import Slot, slot, unit
 from dmz.registries.interface import Stored
 
 
-@dataclass(frozen=True, order=True)
-class Conflict:
-    """An approved artifact whose place is taken by other bytes."""
-
-    artifact: Artifact
-    stored: Stored
-
-    def __str__(self) -> str:
-        return (
-            f"{self.artifact.key} {self.artifact.filename}: the release approved SHA-256 "
-            f"{self.artifact.sha256}, the inner repository holds {self.stored.sha256} under this name"
-        )
-
-
 @dataclass(frozen=True)
 class Plan:
-    """What to do, each part sorted. No file is in two parts."""
+    """What to do, each part sorted. No file is in two parts, but for `foreign`."""
 
+    clear: tuple[Stored, ...] = ()
+    """Withdrawn before anything is copied: all files of the versions in which something is that nobody
+    approved, and of which a release has a file. What is approved of them is in `copy`."""
     copy: tuple[Artifact, ...] = ()
     keep: tuple[Artifact, ...] = ()
     withdraw: tuple[Stored, ...] = ()
-    """Files of versions of which no release has anything."""
-    conflicts: tuple[Conflict, ...] = ()
-    """To be settled by a person: a repository never takes other bytes under a name that it has."""
+    """Withdrawn when all else is in place: versions of which no release has anything."""
     lingering: tuple[Stored, ...] = ()
-    """Not approved, but of a version that has an approved file: withdrawing removes whole versions."""
+    """No longer approved, of a version that has an approved file: withdrawing removes whole versions."""
     foreign: tuple[Stored, ...] = ()
-    """The part of `withdraw` that was not put there by an earlier run."""
+    """The part of `clear` and `withdraw` that nobody ever approved for here."""
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.copy or self.withdraw or self.conflicts)
+        return not (self.clear or self.copy or self.withdraw)
 
     def check(self, adopt: bool) -> None:
         """Whether the plan may be carried out.
@@ -52,63 +42,108 @@ class Plan:
             adopt: whether what an earlier run did not put there may be withdrawn (`dmz:adopt`).
 
         Raises:
-            RefusedError: there are conflicts, or foreign files that nobody gave up.
+            RefusedError: there are foreign files that nobody gave up.
         """
-        if self.conflicts:
-            raise RefusedError(
-                f"{self.conflicts[0]}{_more(len(self.conflicts))}; find out which is right, then delete that "
-                "version from the inner repository or run `dmz screen` again; nothing was changed"
-            )
         if self.foreign and not adopt:
-            first = self.foreign[0]
+            first, more = self.foreign[0], len(self.foreign) - 1
             raise RefusedError(
                 f"the inner repositories hold {len(self.foreign)} files that no release has and that this "
-                f"stack did not put there ({first.kind}/{first.name} {first.filename}"
-                f"{_more(len(self.foreign))}); set dmz:adopt to true to withdraw them; nothing was changed"
+                f"stack did not put there ({first.kind}/{first.name} {first.filename}, SHA-256 "
+                f"{first.sha256}{f', and {more} more' if more else ''}); set dmz:adopt to true to withdraw "
+                "them; nothing was changed"
             )
 
 
-def _more(count: int) -> str:
-    return f", and {count - 1} more" if count > 1 else ""
-
-
-def plan(desired: Iterable[Artifact], stored: Iterable[Stored], before: Iterable[Artifact] = ()) -> Plan:
+def plan(desired: Iterable[Artifact], stored: Iterable[Stored], approved: Collection[str] = ()) -> Plan:
     """Compare what has to be there with what is there.
 
     Args:
         desired: the union of the releases.
         stored: everything that the inner repositories hold, from their own record.
-        before: what earlier runs knew of: the artifacts of the state's lines. Empty on a first run.
+        approved: the SHA-256 of what earlier releases approved for here. Such a file may linger with a
+            version that is wanted; any other is drift, and its version is withdrawn and copied anew.
     """
-    wanted: dict[Slot, Artifact] = {slot(artifact): artifact for artifact in sorted(desired)}
-    units = {unit(artifact) for artifact in wanted.values()}
-    present = sorted(set(stored))
-    right = {slot(each) for each in present if slot(each) in wanted and _same(wanted[slot(each)], each)}
-    known = {(slot(artifact), artifact.sha256) for artifact in before}
-    withdraw = tuple(each for each in present if unit(each) not in units)
-    conflicts = tuple(
-        sorted(
-            Conflict(wanted[slot(each)], each)
-            for each in present
-            if slot(each) in wanted and slot(each) not in right
-        )
-    )
-    contested = {slot(conflict.artifact) for conflict in conflicts}
+    wanted, held = sorted(desired, key=_PACKAGE), sorted(stored, key=_PACKAGE)
+    made = _Parts()
+    for artifacts, files in _packages(wanted, held):
+        _compare(artifacts, files, approved, made)
+    unknown = {each.sha256 for each in made.odd if each.sha256 not in approved}
+    if unknown:  # which is rare: no set of a million digests for nothing
+        unknown -= {artifact.sha256 for artifact in (*made.copy, *made.keep)}
     return Plan(
-        copy=tuple(sorted(wanted[place] for place in wanted.keys() - right - contested)),
-        keep=tuple(sorted(wanted[place] for place in right)),
-        withdraw=withdraw,
-        conflicts=conflicts,
-        lingering=tuple(
-            each
-            for each in present
-            if unit(each) in units
-            and slot(each) not in contested
-            and not (slot(each) in wanted and _same(wanted[slot(each)], each))
-        ),
-        foreign=tuple(each for each in withdraw if (slot(each), each.sha256) not in known),
+        clear=tuple(made.clear),
+        copy=tuple(made.copy),
+        keep=tuple(made.keep),
+        withdraw=tuple(made.withdraw),
+        lingering=tuple(made.lingering),
+        foreign=tuple(each for each in made.odd if each.sha256 in unknown),
     )
 
 
-def _same(artifact: Artifact, stored: Stored) -> bool:
-    return artifact.sha256 == stored.sha256
+_PACKAGE: Final = attrgetter("kind", "name")
+"""What the order of artifacts and files begins with. No place and no version has files of two packages, so
+that one package after the other can be compared: of a million artifacts nothing else has to be kept."""
+
+
+def _packages(
+    wanted: Iterable[Artifact], held: Iterable[Stored]
+) -> Iterator[tuple[list[Artifact], list[Stored]]]:
+    """What is wanted and held of each package; both come sorted, and go sorted and each once."""
+    ours, theirs = groupby(wanted, _PACKAGE), groupby(held, _PACKAGE)
+    our, their = next(ours, None), next(theirs, None)
+    while our or their:
+        first = min(each[0] for each in (our, their) if each)
+        artifacts: list[Artifact] = []
+        files: list[Stored] = []
+        if our and our[0] == first:
+            # Of a place the last one counts.
+            artifacts = sorted({slot(each): each for each in sorted(our[1])}.values())
+            our = next(ours, None)
+        if their and their[0] == first:
+            files, their = sorted(set(their[1])), next(theirs, None)
+        yield artifacts, files
+
+
+@dataclass
+class _Parts:
+    """A plan while it is made, each part sorted."""
+
+    clear: list[Stored] = field(default_factory=list)
+    copy: list[Artifact] = field(default_factory=list)
+    keep: list[Artifact] = field(default_factory=list)
+    withdraw: list[Stored] = field(default_factory=list)
+    lingering: list[Stored] = field(default_factory=list)
+    odd: list[Stored] = field(default_factory=list)
+    """What is wrong where it is, or is to go: foreign unless it was approved."""
+
+
+def _compare(artifacts: list[Artifact], files: list[Stored], approved: Collection[str], made: _Parts) -> None:
+    """Compare what is wanted of one package with what is held of it."""
+    if not files:
+        made.copy += artifacts
+        return
+    wanted: dict[Slot, Artifact] = {slot(artifact): artifact for artifact in artifacts}
+    units = {unit(artifact) for artifact in artifacts}
+    right: set[Slot] = set()
+    beside: list[Stored] = []
+    clearing: set[tuple[Kind, str, str]] = set()
+    for each in files:
+        place = slot(each)
+        artifact = wanted.get(place)
+        if artifact is not None and artifact.sha256 == each.sha256:
+            right.add(place)
+        elif unit(each) in units:
+            beside.append(each)
+            # A place has one content: an approved one that is in another's place is wrong there all the same.
+            if artifact is not None or each.sha256 not in approved:
+                clearing.add(unit(each))
+                made.odd.append(each)
+        else:
+            made.withdraw.append(each)
+            made.odd.append(each)
+    for artifact in artifacts:
+        stays = slot(artifact) in right and not (clearing and unit(artifact) in clearing)
+        (made.keep if stays else made.copy).append(artifact)
+    if clearing:
+        made.clear += (each for each in files if unit(each) in clearing)
+    made.lingering += (each for each in beside if unit(each) not in clearing)

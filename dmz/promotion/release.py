@@ -8,6 +8,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final, Self
 
@@ -61,7 +62,7 @@ class Release:
             InputError: they are not a release, or not whole.
         """
         header, entries = lockfiles.parse(workload, bodies, where)
-        return cls(
+        found = cls(
             header.workload,
             header.workload_digest,
             header.runtime,
@@ -69,13 +70,16 @@ class Release:
             header.python,
             tuple(entries),
         )
+        # They are as they would be written, or they would not have been read.
+        found.__dict__["files"] = {name: bodies[name] for name in names(workload)}
+        return found
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
         """The approved files."""
         return tuple(entry.artifact for entry in self.entries)
 
-    @property
+    @cached_property
     def files(self) -> dict[str, bytes]:
         """The four lock files by name, the checksums last."""
         header = Header(self.workload, self.workload_digest, self.runtime, self.dpkg_digest, self.python)
@@ -229,9 +233,8 @@ def union(releases: Iterable[Release]) -> list[Artifact]:
                     "different bytes under this name; run `dmz screen` again for both"
                 )
             owner.setdefault(place, release.workload)
-            found[place] = replace(
-                known,
-                origin=min(known.origin, artifact.origin),
-                why=tuple(sorted({*known.why, *artifact.why})),
-            )
+            origin = min(known.origin, artifact.origin)
+            why = tuple(sorted({*known.why, *artifact.why}))
+            if (origin, why) != (known.origin, known.why):
+                found[place] = replace(known, origin=origin, why=why)
     return sorted(found.values())

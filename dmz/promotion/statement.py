@@ -37,6 +37,8 @@ class Role(StrEnum):
     ADVISORIES = "advisories"
     COMMIT = "commit"
     """The commit of the checkout."""
+    ARCHIVE = "archive"
+    """What of the release nobody offered any more, and was judged as the archive keeps it."""
 
 
 @dataclass(frozen=True, order=True)

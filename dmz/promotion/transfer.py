@@ -1,38 +1,22 @@
-"""The copying: streamed, concurrent, hashed on the way, compared afterwards; then what goes is withdrawn."""
+"""The carrying out of a plan, step by step, so that inner is right after each of them."""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
 
-from dmz.artifact import Artifact, Kind
-from dmz.errors import DmzError, InputError, TransferError
-from dmz.promotion.place import slot
+from dmz.artifact import Artifact
+from dmz.promotion.comparison import compare
+from dmz.promotion.copying import DEFAULT_LIMITS, Copier, Limits, Places, described
+from dmz.promotion.journal import NOWHERE, Action, Event, Record
+from dmz.promotion.place import by_kind
 from dmz.promotion.plan import Plan
-from dmz.registries.interface import Registry, Stored
+from dmz.promotion.progress import Progress
+from dmz.registries.interface import Stored
 
-
-class UnapprovedError(TransferError):
-    """The bytes are not the approved ones. Trying again does not make them so."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How hard the services are driven."""
-
-    concurrency: int = 16
-    """Transfers at the same time."""
-    attempts: int = 4
-    """Tries for each artifact; wrong bytes have only one."""
-    first_delay: float = 0.5
-    """Seconds before the second try; doubles with each further one."""
-
-
-DEFAULT_LIMITS: Final = Limits()
+Say = Callable[[object], None]
+"""Told what is being done from now on; whose text may change while it is done."""
 
 
 @dataclass(frozen=True)
@@ -48,176 +32,125 @@ class Counters:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """One more artifact is in its place."""
+class Observers:
+    """Who is told what happens."""
 
-    artifact: Artifact
-    done: int
-    total: int
-    bytes: int
-    """Copied so far."""
-    total_bytes: int
-
-
-async def approved(artifact: Artifact, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Pass the bytes on as they come, but the last ones only when all of them are the approved ones.
-
-    An upload that is fed from this stream cannot complete with anything else.
-
-    Raises:
-        UnapprovedError: size or SHA-256 differ; names the artifact and both digests.
-    """
-    digest = hashlib.sha256()
-    size = 0
-    held = b""
-    async for chunk in chunks:
-        digest.update(chunk)
-        size += len(chunk)
-        if size > artifact.size:
-            raise UnapprovedError(
-                f"{artifact.key} {artifact.filename}: {artifact.origin} sends more than the approved "
-                f"{artifact.size} bytes (SHA-256 {artifact.sha256}, {digest.hexdigest()} so far); it changed "
-                "since the release: find out why, then run `dmz screen` again"
-            )
-        if chunk:
-            if held:
-                yield held
-            held = chunk
-    if digest.hexdigest() != artifact.sha256 or size != artifact.size:
-        raise UnapprovedError(
-            f"{artifact.key} {artifact.filename}: {artifact.origin} served SHA-256 {digest.hexdigest()} "
-            f"({size} bytes), approved is {artifact.sha256} ({artifact.size} bytes); it changed since the "
-            "release: find out why, then run `dmz screen` again"
-        )
-    if held:
-        yield held
+    say: Say = lambda _: None
+    record: Record = NOWHERE
+    arrived: Callable[[], Awaitable[None]] | None = None
+    """Called when all that is approved is readable and before anything goes, to point those who read at the
+    new; when it fails, nothing is withdrawn."""
 
 
 async def carry_out(
-    plan: Plan,
-    sources: Mapping[str, Registry],
-    destinations: Mapping[Kind, Registry],
-    progress: Callable[[Progress], None] | None = None,
-    limits: Limits = DEFAULT_LIMITS,
-    arrived: Callable[[], Awaitable[None]] | None = None,
+    plan: Plan, places: Places, observers: Observers = Observers(), limits: Limits = DEFAULT_LIMITS
 ) -> Counters:
-    """Copy, compare with the destination's own record, tell who reads, and only then withdraw.
+    """Clear what is wrong, copy, admit, compare with the destination's own record, tell, then withdraw.
 
-    It may be run again at any point: what is in place stays, what was left out follows.
+    It may be run again after any interruption: what is in place stays, what was left out follows.
 
     Args:
         plan: one that `Plan.check` passed.
-        sources: outer repositories by id.
-        destinations: inner repositories by kind.
-        progress: called after each copied artifact.
+        places: where artifacts come from and go.
+        observers: told of progress and events.
         limits: concurrency and retries.
-        arrived: called when all that is approved is in place and before anything goes, to point those who
-            read at the new; when it fails, nothing is withdrawn.
 
     Raises:
         InputError: the plan names a repository that is not among those given; nothing was changed.
-        TransferError: a copy failed, or the destination's record is not as approved; nothing was withdrawn,
-            and every file that was copied before is an approved one.
+        TransferError: a step failed. Every file that was copied before is an approved one, and nothing that
+            was approved was withdrawn, but for the versions that had to be cleared.
     """
     started = time.monotonic()
-    _check(plan, sources, destinations)
-    await _copy(plan, sources, destinations, progress, limits)
-    await _compare(plan, destinations)
-    if arrived:
-        await arrived()
-    for kind, leaving in _by_kind(plan.withdraw).items():
-        await destinations[kind].withdraw(leaving)
+    say, record = observers.say, observers.record
+    if places.archive is not None:
+        say("looking at what the archive keeps")
+    archived = await places.archive.list() if places.archive is not None else set()
+    places.check(plan.copy, archived)
+    await _withdraw(plan.clear, places, record, Action.CLEARING)
+    copied = await copy(plan, places, archived, observers, limits)
+    await _admit(plan, places, say, record)
+    await compare(plan, places, say, limits)
+    await _settle(plan, places, say)
+    if observers.arrived:
+        await observers.arrived()
+        await record(Event(Action.PUBLISHED))
+    if plan.withdraw:
+        say(f"withdrawing {len(plan.withdraw)} files")
+    await _withdraw(plan.withdraw, places, record, Action.WITHDRAWING)
     return Counters(
         copied=len(plan.copy),
         kept=len(plan.keep),
-        withdrawn=len(plan.withdraw),
-        bytes=sum(artifact.size for artifact in plan.copy),
+        withdrawn=len(plan.withdraw) + len(plan.clear),
+        bytes=copied,
         seconds=time.monotonic() - started,
     )
 
 
-def _check(plan: Plan, sources: Mapping[str, Registry], destinations: Mapping[Kind, Registry]) -> None:
-    for artifact in plan.copy:
-        if artifact.origin not in sources:
-            raise InputError(
-                f"{artifact.key}: outer has no repository '{artifact.origin}'; run `pulumi up` on the outer "
-                "stack, or `dmz screen` again"
-            )
-    for kind in sorted(_by_kind(plan.copy).keys() | _by_kind(plan.withdraw).keys()):
-        if kind not in destinations:
-            raise InputError(f"inner has no repository for {kind}; run `pulumi up` on the inner stack")
+async def copy(
+    plan: Plan, places: Places, archived: set[str], observers: Observers, limits: Limits = DEFAULT_LIMITS
+) -> int:
+    """Copy what the plan says, but for what an earlier run left staged; nothing staged is readable yet.
+
+    Args:
+        plan: whose `copy` goes to the destinations, and whose `keep` to the archive where it is not there.
+        places: where artifacts come from and go.
+        archived: SHA-256 of what the archive has; grows.
+        observers: told of progress and events.
+        limits: concurrency and retries.
+
+    Returns:
+        Bytes of what was copied.
+
+    Raises:
+        TransferError: one could not be copied.
+    """
+    staged: set[Artifact] = set()
+    for kind, artifacts in by_kind(plan.copy).items():
+        staged |= await places.destinations[kind].staged(artifacts)
+    todo = [
+        artifact
+        for artifact in plan.copy
+        # What is staged and not archived goes the whole way again: it can't be read where it waits.
+        if artifact not in staged or (places.archive is not None and artifact.sha256 not in archived)
+    ]
+    progress = Progress(len(todo), sum(artifact.size for artifact in todo))
+    copier = Copier(places, archived, progress, limits, observers.record)
+    if todo:
+        observers.say(progress)
+        await copier.copy(todo)
+    missing = [artifact for artifact in plan.keep if artifact.sha256 not in archived]
+    if missing and places.archive is not None:
+        observers.say(f"archiving {len(missing)} files that inner holds")
+        await copier.archive(missing)
+    return progress.size
 
 
-async def _copy(
-    plan: Plan,
-    sources: Mapping[str, Registry],
-    destinations: Mapping[Kind, Registry],
-    progress: Callable[[Progress], None] | None,
-    limits: Limits,
-) -> None:
-    places = asyncio.Semaphore(limits.concurrency)
-    total, total_bytes = len(plan.copy), sum(artifact.size for artifact in plan.copy)
-    done = done_bytes = 0
-
-    async def transfer(artifact: Artifact) -> None:
-        nonlocal done, done_bytes
-        async with places:
-            await _transfer(artifact, sources[artifact.origin], destinations[artifact.kind], limits)
-        done, done_bytes = done + 1, done_bytes + artifact.size
-        if progress:
-            progress(Progress(artifact, done, total, done_bytes, total_bytes))
-
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            # The largest first: what takes longest must not be what starts last.
-            for artifact in sorted(plan.copy, key=lambda each: (-each.size, each)):
-                tasks.create_task(transfer(artifact))
-    except BaseExceptionGroup as group:
-        known, other = group.split(DmzError)
-        if other or known is None:
-            raise
-        raise min(_leaves(known), key=str) from None
+async def _admit(plan: Plan, places: Places, say: Say, record: Record) -> None:
+    for kind, artifacts in by_kind(plan.copy).items():
+        say(f"admitting {len(artifacts)} files to the {kind} repository")
+        await record(Event(Action.ADMITTING, tuple(map(described, artifacts))))
+        await places.destinations[kind].admit(artifacts)
+        await record(Event(Action.ADMITTED, note=str(kind)))
 
 
-def _leaves(group: BaseExceptionGroup[DmzError]) -> list[DmzError]:
-    found: list[DmzError] = []
-    for each in group.exceptions:
-        found += _leaves(each) if isinstance(each, BaseExceptionGroup) else [each]
-    return found
+async def _settle(plan: Plan, places: Places, say: Say) -> None:
+    # Also what was there before: an earlier run may have ended while the index was behind. Also where nothing
+    # is wanted: what a killed run staged for a release that was given up has to go.
+    wanted = by_kind([*plan.copy, *plan.keep])
+    for kind, destination in places.destinations.items():
+        if artifacts := wanted.get(kind, []):
+            say(f"waiting until the {kind} repository shows all to installers")
+        await destination.settle(artifacts)
 
 
-async def _transfer(artifact: Artifact, source: Registry, destination: Registry, limits: Limits) -> None:
-    for attempt in range(1, limits.attempts + 1):
-        try:
-            async with source.open(artifact) as chunks:
-                await destination.put(artifact, approved(artifact, chunks))
-                return
-        except UnapprovedError:
-            raise
-        except TransferError:
-            if attempt == limits.attempts:
-                raise
-        await asyncio.sleep(limits.first_delay * 2 ** (attempt - 1))
+async def _withdraw(leaving: tuple[Stored, ...], places: Places, record: Record, action: Action) -> None:
+    if not leaving:
+        return
+    await record(Event(action, tuple(map(_shown, leaving))))
+    for kind, stored in by_kind(leaving).items():
+        await places.destinations[kind].withdraw(stored)
+    await record(Event(Action.WITHDRAWN, note=f"{len(leaving)} files"))
 
 
-async def _compare(plan: Plan, destinations: Mapping[Kind, Registry]) -> None:
-    for kind, copied in _by_kind(plan.copy).items():
-        record: dict[object, Stored] = {slot(each): each for each in await destinations[kind].list()}
-        for artifact in copied:
-            stored = record.get(slot(artifact))
-            if stored is None or stored.sha256 != artifact.sha256:
-                raise TransferError(
-                    f"{artifact.key} {artifact.filename}: approved is SHA-256 {artifact.sha256}, the inner "
-                    f"repository's record after the copy has {stored.sha256 if stored else 'no such file'}; "
-                    "nothing was withdrawn; run again, and if it stays, look at who else writes there"
-                )
-
-
-Item = TypeVar("Item", Artifact, Stored)
-
-
-def _by_kind(items: Iterable[Item]) -> dict[Kind, list[Item]]:
-    found: dict[Kind, list[Item]] = {}
-    for item in items:
-        found.setdefault(item.kind, []).append(item)
-    return found
+def _shown(stored: Stored) -> str:
+    return f"{stored.kind}/{stored.name} {stored.version} {stored.filename} sha256:{stored.sha256}"

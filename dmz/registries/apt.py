@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import builtins
+import contextlib
+import re
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
 from urllib.parse import quote
 
 from dmz.artifact import Artifact, Kind
-from dmz.errors import RefusedError, TransferError
-from dmz.registries import multipart
-from dmz.registries.debian import AptIndex, Packages, Stanza, deb_filename
-from dmz.registries.failures import OperationError, conflict, failure
-from dmz.registries.google import Google, upload_base
+from dmz.errors import InputError, RefusedError, TransferError
+from dmz.registries.debian import AptIndex, Packages, Stanza, UnsteadyError, deb_filename
+from dmz.registries.google import Google
+from dmz.registries.importing import import_debs
 from dmz.registries.interface import Stored
-from dmz.registries.repository import File, Repository
+from dmz.registries.repository import File, Repository, in_order, shared
+from dmz.registries.staging import Staging
 
-_MEDIA_TYPE: Final = "application/vnd.debian.binary-package"
-_ALREADY_EXISTS: Final = 6
-"""google.rpc.Code"""
+_ARCHITECTURE: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
 class AptRegistry:
@@ -33,26 +33,71 @@ class AptRegistry:
         location: str,
         repository: str,
         *,
+        staging: str | None = None,
+        known: Iterable[Artifact] = (),
         components: tuple[str, ...] | None = None,
         architectures: tuple[str, ...] | None = None,
         suite: str | None = None,
     ) -> None:
-        """`components`, `architectures` and `suite` as `AptIndex` has them."""
+        """An Artifact Registry repository.
+
+        Args:
+            google: the connection.
+            project: its project.
+            location: its region.
+            repository: its id.
+            staging: the bucket from which it imports; None for one that is only read.
+            known: debs that are known by their digest, wherever they turn up.
+            components: as `AptIndex` has it.
+            architectures: as `AptIndex` has it.
+            suite: as `AptIndex` has it.
+        """
         self._google = google
         self._repository = Repository(google, project, location, repository)
+        self._staging = Staging(google, staging) if staging else None
+        self._known = {artifact.sha256: artifact for artifact in known if artifact.kind is Kind.APT}
         self._index = AptIndex(google, project, repository, components, architectures, suite)
         self._read_once = asyncio.Lock()
         self._parts: list[Packages] | None = None
 
     async def list(self) -> list[Stored]:
-        """Every deb.
+        """Every deb, from the repository's record of files: its index follows with a delay.
 
-        The repository's record of files is the truth: its index follows with a delay. What a deb is comes
-        from the index, by digest; for one that the index does not show (yet, or any more) from the record.
+        What a deb is comes from its digest if it is known, else from the version that owns it and the name
+        of its file. Only when these do not tell is the index read as well.
         """
-        files, parts = await asyncio.gather(self._repository.files(), self._index.read())
-        stanzas = {stanza.sha256: stanza for part in parts for stanza in part}
-        return sorted(_stored(file, stanzas.get(file.sha256)) for file in files)
+        found: builtins.list[Stored] = []
+        unclear: builtins.list[File] = []
+        async for page in self._repository.pages():
+            for file in page:
+                what = self._identified(file)
+                if what is None:
+                    unclear.append(file)
+                else:
+                    found.append(shared(_stored(file, *what), self._known.get(file.sha256)))
+        if unclear:
+            stanzas = {stanza.sha256: stanza for part in await self._index.read() for stanza in part}
+            for file in unclear:
+                stanza = stanzas.get(file.sha256)
+                what = (stanza.package, stanza.version, stanza.architecture) if stanza else _guessed(file)
+                found.append(_stored(file, *what))
+        return in_order(found)
+
+    def _identified(self, file: File) -> tuple[str, str, str] | None:
+        """Name, version and architecture."""
+        if known := self._known.get(file.sha256):
+            return known.name, known.version, known.architecture
+        # `pool/…/NAME_VERSION_ARCHITECTURE_MD5.deb`, the version without its epoch; none of them has a `_`.
+        # Only seen, not documented (?), so it counts only where it agrees with the owner.
+        parts = file.filename.removesuffix(".deb").split("_")
+        if (
+            len(parts) > 2
+            and parts[0] == file.package
+            and parts[1] == file.version.partition(":")[2 if ":" in file.version else 0]
+            and _ARCHITECTURE.fullmatch(parts[2])
+        ):
+            return file.package, file.version, parts[2]
+        return None
 
     @asynccontextmanager
     async def open(self, artifact: Artifact) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -85,87 +130,78 @@ class AptRegistry:
         return min(found, key=lambda stanza: stanza.sha256 != artifact.sha256, default=None)
 
     async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
-        """Upload, and wait until the repository has taken it in; its index follows later: see `settle`.
+        """Stage the deb, hashed; nobody can install it before `admit`."""
+        await self._inside.put(artifact, chunks)
 
-        See https://cloud.google.com/artifact-registry/docs/reference/rest/v1/projects.locations.repositories.aptArtifacts/upload
+    async def staged(self, artifacts: Collection[Artifact]) -> set[Artifact]:
+        """Those that lie in the staging bucket; their bytes are hashed there, and wrong ones deleted."""
+        return await self._inside.held(artifacts)
+
+    @property
+    def _inside(self) -> Staging:
+        if self._staging is None:
+            raise InputError(
+                f"{self._repository.id}: there is no staging bucket to import from; run `pulumi up` on the "
+                "inner stack"
+            )
+        return self._staging
+
+    async def admit(self, artifacts: Collection[Artifact]) -> None:
+        """Import what is staged, in one call for all, and wait until the service is done.
+
+        The service says nothing of a deb whose place is taken, and leaves what is there: the listing tells.
+        What was imported stays staged until `settle`, so that nothing has to be sent again after a conflict.
+
+        Raises:
+            TransferError: the service refused or failed; names the first file and why.
         """
-        what = f"{self._repository.id}/{artifact.filename}"
-        response = await self._google.upload(
-            f"{upload_base(self._google.endpoints.artifact_registry)}{self._repository.name}/aptArtifacts:create",
-            multipart.related({}, _MEDIA_TYPE),
-            chunks,
-            artifact.size,
-            what,
-            params={"uploadType": "multipart"},
-        )
-        if response.status_code == 409:
-            return await self._must_hold(artifact)
-        if response.is_error:
-            raise failure(what, response)
-        try:
-            await self._google.operation(response.json()["operation"], what)
-        except OperationError as error:
-            if error.code != _ALREADY_EXISTS:
-                raise
-            await self._must_hold(artifact)
+        await import_debs(self._repository, [self._inside.uri(each) for each in sorted(artifacts)])
 
-    async def _must_hold(self, artifact: Artifact) -> None:
-        held = {
-            stored.sha256
-            for stored in await self.list()
-            if (stored.name, stored.version, stored.architecture)
-            == (artifact.name, artifact.version, artifact.architecture)
-        }
-        if held != {artifact.sha256}:
-            raise conflict(self._repository.id, artifact, held)
-
-    async def settle(self, artifacts: Collection[Artifact], *, within: float = 900) -> None:
+    async def settle(self, artifacts: Collection[Artifact], *, within: float | None = None) -> None:
         """Wait until the index shows `artifacts` with their digests, so that apt can install them.
 
+        Then nothing has to be staged any more, whoever staged it and for which release: only one run at a
+        time does this.
+
         Args:
-            within: seconds after which waiting ends.
+            artifacts: all that has to be there.
+            within: seconds after which waiting ends; `Retry.patience` if not given.
 
         Raises:
             TransferError: it still does not; names the first that is missing.
         """
-        started = time.monotonic()
-        pause = 0.1
-        while True:
-            shown = {stanza.sha256 for part in await self._index.read() for stanza in part}
-            missing = [artifact for artifact in artifacts if artifact.sha256 not in shown]
+        if artifacts:  # else there may be no index yet
+            await self._wait(artifacts, within)
+        if self._staging is not None:
+            await self._staging.empty()
+
+    async def _wait(self, artifacts: Collection[Artifact], within: float | None) -> None:
+        missing = sorted(artifacts)
+        read: dict[str, Packages] = {}
+        async for _ in self._google.retry.looks(within):
+            with contextlib.suppress(UnsteadyError):  # it is being made just now
+                parts = await self._index.read(read)
+                missing = [each for each in missing if not any(part.has(each.sha256) for part in parts)]
             if not missing:
                 return
-            if time.monotonic() - started > within:
-                raise TransferError(
-                    f"{self._repository.id}: after {within:.0f} seconds its index does not show "
-                    f"{len(missing)} of {len(artifacts)} packages, such as {missing[0].filename}; "
-                    "run again to wait on"
-                )
-            await asyncio.sleep(pause)
-            pause = min(10.0, pause * 1.6)
+        seconds = self._google.retry.patience if within is None else within
+        raise TransferError(
+            f"{self._repository.id}: after {seconds:.0f} seconds its index does not show {len(missing)} "
+            f"of {len(artifacts)} packages, such as {missing[0].filename}; run again to wait on"
+        )
 
     async def withdraw(self, stored: Iterable[Stored]) -> None:
-        """Remove whole versions, under the names that the repository's record gives them."""
-        gone = {one.sha256 for one in stored}
-        if gone:
-            files = await self._repository.files()
-            await self._repository.delete_versions(_owner(file) for file in files if file.sha256 in gone)
+        """Remove whole versions."""
+        await self._repository.delete_versions(one.owner for one in stored)
 
 
-def _parse_path(file: File) -> tuple[str, str, str]:
-    """Name, version and architecture from a pool path, `…/NAME_VERSION_ARCH[_MORE].deb`."""
+def _guessed(file: File) -> tuple[str, str, str]:
+    """What the record says of a deb that the index does not show, as far as it goes."""
     name, version, architecture, *_ = [*file.filename.removesuffix(".deb").split("_"), "", "", ""]
     return file.package or name, file.version or version, architecture
 
 
-def _owner(file: File) -> tuple[str, str]:
-    name, version, _ = _parse_path(file)
-    return name, version
-
-
-def _stored(file: File, stanza: Stanza | None) -> Stored:
-    name, version, architecture = (
-        (stanza.package, stanza.version, stanza.architecture) if stanza else _parse_path(file)
-    )
+def _stored(file: File, name: str, version: str, architecture: str) -> Stored:
     filename = deb_filename(name, version, architecture) if version and architecture else file.filename
-    return Stored(Kind.APT, name, architecture, version, filename, file.sha256, file.size)
+    owner = file.package or name, file.version or version
+    return Stored(Kind.APT, name, architecture, version, filename, file.sha256, file.size, owner)

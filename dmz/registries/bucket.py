@@ -5,28 +5,36 @@ See https://cloud.google.com/storage/docs/json_api/v1/objects
 
 from __future__ import annotations
 
-import base64
+import builtins
+import contextlib
+import email.utils
 import hashlib
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Final
+from datetime import UTC, datetime
+from typing import Final
 from urllib.parse import quote
+
+import httpx
 
 from dmz.artifact import Artifact, Kind
 from dmz.errors import TransferError
-from dmz.registries import multipart
+from dmz.registries import objects
 from dmz.registries.concurrency import together
-from dmz.registries.failures import conflict, failure
+from dmz.registries.failures import failure
 from dmz.registries.google import Google, upload_base
 from dmz.registries.interface import Stored
+from dmz.registries.repository import in_order
 
 FILES: Final = "files/"
 """Prefix of the objects `files/<sha256>/<name>`."""
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _ABSENT: Final = "0"
 """`ifGenerationMatch` for an object that must not exist yet."""
+_LOOKS: Final = 8
+"""How often an object may be replaced while it is looked at."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +52,31 @@ class Object:
 
 
 @dataclass(frozen=True)
+class Found:
+    """An object with its bytes, and what the service's clock said when it was looked at."""
+
+    data: bytes
+    generation: str
+    updated: datetime
+    """When it got these bytes."""
+    now: datetime
+    """To the second below."""
+
+
+@dataclass(frozen=True)
 class Bucket:
     """The objects of one bucket: inventories, releases, reports."""
 
     google: Google
     name: str
 
+    @property
+    def _objects(self) -> str:
+        return f"{self.google.endpoints.storage}b/{self.name}/o"
+
     def url(self, name: str) -> str:
         """The address of an object's metadata."""
-        return f"{self.google.endpoints.storage}b/{self.name}/o/{quote(name, safe='')}"
+        return f"{self._objects}/{quote(name, safe='')}"
 
     async def list(self, prefix: str = "") -> list[Object]:
         """The objects whose names begin with `prefix`, by name.
@@ -62,19 +86,19 @@ class Bucket:
         """
         found: list[Object] = []
         params = {"prefix": prefix, "fields": "items(name,size,timeCreated,updated,generation),nextPageToken"}
-        while True:
-            page = await self.google.call(
-                "GET", f"{self.google.endpoints.storage}b/{self.name}/o", params=params
-            )
-            found += (
-                Object(
-                    item["name"], int(item["size"]), item["timeCreated"], item["updated"], item["generation"]
+        async for page in self.google.pages(self._objects, params):
+            with readable(self._objects):
+                found += (
+                    Object(
+                        item["name"],
+                        int(item["size"]),
+                        item["timeCreated"],
+                        item["updated"],
+                        item["generation"],
+                    )
+                    for item in page.get("items", [])
                 )
-                for item in page.get("items", [])
-            )
-            if not (token := page.get("nextPageToken")):
-                return found
-            params["pageToken"] = token
+        return found
 
     async def read(self, name: str) -> bytes | None:
         """A small object whole; None if there is none."""
@@ -94,28 +118,141 @@ class Bucket:
         Returns:
             False when the condition does not hold; nothing was written then.
         """
-        params = {"uploadType": "media", "name": name}
-        if if_generation_match is not None:
-            params["ifGenerationMatch"] = str(if_generation_match)
-        response = await self.google.send(
-            "POST",
-            f"{upload_base(self.google.endpoints.storage)}b/{self.name}/o",
-            params=params,
-            content=data,
-            headers={"Content-Type": "application/octet-stream"},
-            repeatable=if_generation_match is None,
-        )
+        params = {} if if_generation_match is None else {"ifGenerationMatch": str(if_generation_match)}
+        response = await self._insert(name, data, params, repeatable=if_generation_match is None)
         if response.status_code == 412:
             return False
         if response.is_error:
             raise failure(f"{self.name}/{name}", response)
         return True
 
+    async def _insert(
+        self, name: str, data: bytes, params: dict[str, str], *, repeatable: bool
+    ) -> httpx.Response:
+        return await self.google.send(
+            "POST",
+            f"{upload_base(self.google.endpoints.storage)}b/{self.name}/o",
+            params={"uploadType": "media", "name": name, **params},
+            content=data,
+            headers={"Content-Type": "application/octet-stream"},
+            repeatable=repeatable,
+        )
+
     async def delete(self, name: str) -> None:
         """Delete an object; one that is not there is no error."""
         response = await self.google.send("DELETE", self.url(name))
         if response.is_error and response.status_code != 404:
             raise failure(f"{self.name}/{name}", response)
+
+    # Objects that several write: only on the condition that nobody else did meanwhile.
+    # See https://cloud.google.com/storage/docs/request-preconditions
+
+    async def create(self, name: str, data: bytes) -> str | None:
+        """Write an object that must not be there yet.
+
+        Args:
+            data: bytes that nobody else writes: by them an object is known as this call's own when the
+                answer to an earlier try was lost.
+
+        Returns:
+            Its generation; None if somebody else's object is there.
+
+        Raises:
+            TransferError: the service refused or kept failing; whether the object is there is not known.
+        """
+        return await self._conditional(name, data, _ABSENT)
+
+    async def replace(self, name: str, data: bytes, generation: str) -> str | None:
+        """Write over just this generation of an object; arguments, result and errors as with `create`."""
+        return await self._conditional(name, data, generation)
+
+    async def _conditional(self, name: str, data: bytes, generation: str) -> str | None:
+        failed: TransferError | None
+        try:
+            response = await self._insert(name, data, {"ifGenerationMatch": generation}, repeatable=True)
+            if response.is_success:
+                with readable(self._objects):
+                    return str(response.json()["generation"])
+            failed = None if response.status_code == 412 else failure(f"{self.name}/{name}", response)
+        except TransferError as error:
+            failed = error
+        try:
+            # It may be this call's own object that is in the way, or all the answers were lost.
+            found = await self.look(name)
+        except TransferError as error:
+            raise failed or error from None
+        if found is not None and found.data == data:
+            return found.generation
+        if failed is not None:
+            raise failed
+        return None
+
+    async def remove(self, name: str, generation: str) -> bool:
+        """Delete just this generation of an object.
+
+        Returns:
+            Whether there is no object now; False if there is another generation, which stays.
+
+        Raises:
+            TransferError: the service refused or kept failing.
+        """
+        response = await self.google.send("DELETE", self.url(name), params={"ifGenerationMatch": generation})
+        if response.is_error and response.status_code not in {404, 412}:
+            raise failure(f"{self.name}/{name}", response)
+        return response.status_code != 412
+
+    async def look(self, name: str) -> Found | None:
+        """A small object with its generation and times; None if there is none.
+
+        Raises:
+            TransferError: the service refused or kept failing.
+        """
+        for _ in range(_LOOKS):
+            response = await self.google.send("GET", self.url(name), params={"fields": "generation,updated"})
+            if response.status_code == 404:
+                return None
+            if response.is_error:
+                raise failure(f"{self.name}/{name}", response)
+            with readable(self._objects):
+                seen, now = response.json(), _clock(response)
+                generation = str(seen["generation"])
+                updated = datetime.fromisoformat(seen["updated"]).astimezone(UTC)
+            body = await self.google.send(
+                "GET", self.url(name), params={"alt": "media", "generation": generation}
+            )
+            if body.is_success:
+                return Found(body.content, generation, updated, now)
+            if body.status_code != 404:
+                raise failure(f"{self.name}/{name}", body)
+            # It was replaced or deleted in between.
+        raise TransferError(f"{self.name}/{name}: it changes faster than it can be read; run again")
+
+    async def now(self) -> datetime:
+        """What the service's clock says, to the second below.
+
+        Raises:
+            TransferError: no such bucket, or the service kept failing.
+        """
+        response = await self.google.send(
+            "GET", self._objects, params={"maxResults": "1", "fields": "nextPageToken"}
+        )
+        if response.is_error:
+            raise failure(self.name, response)
+        with readable(self._objects):
+            return _clock(response)
+
+    async def folders(self, prefix: str) -> builtins.list[str]:
+        """What there is one level below `prefix`, each with its last slash, by name.
+
+        Raises:
+            TransferError: no such bucket, or the service kept failing.
+        """
+        found: builtins.list[str] = []
+        params = {"prefix": prefix, "delimiter": "/", "fields": "prefixes,nextPageToken"}
+        async for page in self.google.pages(self._objects, params):
+            with readable(self._objects):
+                found += (str(name) for name in page.get("prefixes", []))
+        return found
 
 
 class BucketRegistry:
@@ -127,7 +264,7 @@ class BucketRegistry:
 
     async def list(self) -> list[Stored]:
         """Every file; its digest is part of its name, and was checked when it was put there."""
-        found = []
+        found: builtins.list[Stored] = []
         for item in await self._bucket.list(FILES):
             name = item.name.removeprefix(FILES)
             sha256, _, base = name.partition("/")
@@ -138,7 +275,7 @@ class BucketRegistry:
                 data = await self._bucket.read(item.name) or b""
                 digest = hashlib.sha256(data).hexdigest()
                 found.append(Stored(Kind.FILE, name, "", "", name, digest, len(data)))
-        return sorted(found)
+        return in_order(found)
 
     def open(self, artifact: Artifact) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Stream a file."""
@@ -147,43 +284,39 @@ class BucketRegistry:
 
     async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
         """Upload as a new object; its MD5 in Cloud Storage's record must be that of what was sent."""
-        sent = hashlib.md5(usedforsecurity=False)  # what the service records; the SHA-256 is the caller's
+        name, what = _object(artifact.version, artifact.filename), f"{self._bucket.name}/{artifact.filename}"
+        await objects.create(self._google, self._bucket.name, name, chunks, artifact.size, what)
 
-        async def summed() -> AsyncIterator[bytes]:
-            async for chunk in chunks:
-                sent.update(chunk)
-                yield chunk
+    async def staged(self, artifacts: Collection[Artifact]) -> set[Artifact]:
+        """Nothing: an object is readable when it is complete."""
+        return set()
 
-        name = _object(artifact.version, artifact.filename)
-        what = f"{self._bucket.name}/{artifact.filename}"
-        response = await self._google.upload(
-            f"{upload_base(self._google.endpoints.storage)}b/{self._bucket.name}/o",
-            multipart.related({"name": name}, "application/octet-stream"),
-            summed(),
-            artifact.size,
-            what,
-            params={"uploadType": "multipart", "ifGenerationMatch": _ABSENT},
-        )
-        if response.status_code == 412:
-            return await self._must_hold(artifact)
-        if response.is_error:
-            raise failure(what, response)
-        stored: dict[str, Any] = response.json()
-        if stored.get("md5Hash") != base64.b64encode(sent.digest()).decode():
-            await self._bucket.delete(name)
-            raise TransferError(f"{what}: was stored with other bytes than were sent; removed, run again")
+    async def admit(self, artifacts: Collection[Artifact]) -> None:
+        """Nothing to do: an object is readable when it is complete."""
 
-    async def _must_hold(self, artifact: Artifact) -> None:
-        held = hashlib.sha256()
-        async with self.open(artifact) as chunks:
-            async for chunk in chunks:
-                held.update(chunk)
-        if held.hexdigest() != artifact.sha256:
-            raise conflict(self._bucket.name, artifact, {held.hexdigest()})
+    async def settle(self, artifacts: Collection[Artifact]) -> None:
+        """Nothing to wait for: Cloud Storage is strongly consistent."""
 
     async def withdraw(self, stored: Iterable[Stored]) -> None:
         """Delete the objects."""
         await together(self._bucket.delete(_object(one.version, one.filename)) for one in stored)
+
+
+@contextlib.contextmanager
+def readable(url: str) -> Iterator[None]:
+    """Turns what can't be made sense of in an answer into a line that says where it came from."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise TransferError(
+            f"{httpx.URL(url).netloc.decode()}: the answer is not as Cloud Storage's are "
+            f"({type(error).__name__}: {error}); look at what answers there, then run again"
+        ) from error
+
+
+def _clock(response: httpx.Response) -> datetime:
+    """The time of an answer (RFC 9110, 6.6.1)."""
+    return email.utils.parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
 
 
 def _object(version: str, name: str) -> str:

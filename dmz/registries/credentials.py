@@ -14,8 +14,8 @@ from urllib.parse import quote
 import httpx
 
 from dmz.errors import InputError, TransferError
-from dmz.registries.failures import reason
-from dmz.registries.retry import REPEATABLE
+from dmz.registries.failures import reason, unreachable
+from dmz.registries.retry import REPEATABLE, WHOLE
 
 SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 
@@ -25,6 +25,10 @@ class Tokens(Protocol):
 
     async def token(self) -> str:
         """An access token that is good for some minutes more."""
+        ...
+
+    def drop(self, token: str) -> None:
+        """Give this token out no more: a service did not accept it."""
         ...
 
 
@@ -44,7 +48,23 @@ class AmbientTokens:
         if given := os.environ.get("GOOGLE_OAUTH_ACCESS_TOKEN"):
             return given
         async with self._lock:
+            if self._credentials is not None and self._credentials.valid:
+                return str(self._credentials.token)
             return await asyncio.to_thread(self._refresh)
+
+    def drop(self, token: str) -> None:
+        """Ask for another one next time; one from the environment can't be had anew."""
+        if self._credentials is not None and self._credentials.token == token:
+            self._credentials.token = None
+
+    @property
+    def principal(self) -> str:
+        """Whose the credentials are, as far as they know it themselves; empty if they don't."""
+        for known in ("service_account_email", "account"):
+            value = getattr(self._credentials, known, None)
+            if isinstance(value, str) and "@" in value:
+                return value
+        return ""
 
     def _refresh(self) -> str:
         import google.auth
@@ -92,13 +112,21 @@ class ImpersonatedTokens:
                 await self._renew()
             return self._token
 
+    def drop(self, token: str) -> None:
+        """Renew it before it is asked for again."""
+        if token == self._token:
+            self._expires = 0.0
+
     async def _renew(self) -> None:
-        response = await self._client.post(
-            self._url,
-            json={"scope": [SCOPE], "lifetime": "3600s"},
-            headers={"Authorization": f"Bearer {await self._caller.token()}"},
-            extensions=REPEATABLE,
-        )
+        try:
+            response = await self._client.post(
+                self._url,
+                json={"scope": [SCOPE], "lifetime": "3600s"},
+                auth=TokenAuth(self._caller, basic=False),
+                extensions=REPEATABLE | WHOLE,
+            )
+        except httpx.RequestError as error:
+            raise unreachable(self._url, error) from error
         if response.status_code in {401, 403, 404}:
             raise InputError(
                 f"may not act as {self._account} ({reason(response)}); add yourself to dmz:operators (for "
@@ -106,13 +134,22 @@ class ImpersonatedTokens:
             )
         if response.is_error:
             raise TransferError(f"no token for {self._account}: {reason(response)}; try again")
-        answer = response.json()
-        self._token = answer["accessToken"]
-        self._expires = datetime.fromisoformat(answer["expireTime"]).timestamp()
+        try:
+            answer = response.json()
+            token, expires = str(answer["accessToken"]), datetime.fromisoformat(answer["expireTime"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise TransferError(
+                f"no token for {self._account}: the answer is none ({error}); try again"
+            ) from error
+        self._token, self._expires = token, expires.timestamp()
 
 
 class TokenAuth(httpx.Auth):
-    """Puts a fresh token on every request: as a bearer, or as the password of `oauth2accesstoken`."""
+    """Puts a fresh token on every request: as a bearer, or as the password of `oauth2accesstoken`.
+
+    One that a service does not accept is dropped, and the request sent once more with another. A streamed
+    request can't be: its sender gets the 401, and the next try a new token.
+    """
 
     def __init__(self, tokens: Tokens, *, basic: bool) -> None:
         self._tokens = tokens
@@ -121,9 +158,18 @@ class TokenAuth(httpx.Auth):
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Called by httpx for every request."""
         token = await self._tokens.token()
+        self._put(request, token)
+        response = yield request
+        if response.status_code != 401:
+            return
+        self._tokens.drop(token)
+        if isinstance(request.stream, httpx.ByteStream) and (fresh := await self._tokens.token()) != token:
+            self._put(request, fresh)
+            yield request
+
+    def _put(self, request: httpx.Request, token: str) -> None:
         if self._basic:
             user = base64.b64encode(f"oauth2accesstoken:{token}".encode()).decode()
             request.headers["Authorization"] = f"Basic {user}"
         else:
             request.headers["Authorization"] = f"Bearer {token}"
-        yield request

@@ -23,6 +23,7 @@ from dmz.registries.google import Google
 _FIELDS: Final = re.compile(
     rb"^(Package|Version|Architecture|SHA256|Size|Filename|Source): *(.*?) *$", re.MULTILINE
 )
+_SHA256: Final = re.compile(rb"^SHA256: *([0-9a-fA-F]{64}) *$", re.MULTILINE)
 _PROVIDES: Final = re.compile(rb"^Provides: *(.*)$", re.MULTILINE)
 _ATTEMPTS: Final = 3
 """How often an index that changes while it is read is begun again."""
@@ -63,6 +64,7 @@ class Packages:
         self._data = data
         self._places: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
         self._providers: dict[str, set[str]] | None = None
+        self._digests: frozenset[str] | None = None
         start = 0
         while start < len(data):
             end = data.find(b"\n\n", start)
@@ -78,6 +80,12 @@ class Packages:
 
     def __len__(self) -> int:
         return sum(map(len, self._places.values()))
+
+    def has(self, sha256: str) -> bool:
+        """Whether any package has this digest."""
+        if self._digests is None:
+            self._digests = frozenset(each.decode().lower() for each in _SHA256.findall(self._data))
+        return sha256 in self._digests
 
     def named(self, package: str) -> list[Stanza]:
         """All versions and architectures of a package."""
@@ -151,23 +159,34 @@ class AptIndex:
             return f"{self.google.endpoints.apt}remote/{self.project}/{self.repository}/"
         return f"{self.google.endpoints.apt}projects/{self.project}/"
 
-    async def read(self) -> list[Packages]:
+    async def read(self, known: dict[str, Packages] | None = None) -> list[Packages]:
         """The index as it is now, a part for each component and architecture; empty for a new repository.
 
         Each part is checked against the digest in `InRelease`, so that all are of one moment.
 
+        Args:
+            known: parts by digest, as an earlier call left them: those that are still the same are not
+                fetched again.
+
         Raises:
-            TransferError: unreachable, or it kept changing while it was read.
+            UnsteadyError: it kept changing while it was read.
+            TransferError: unreachable.
         """
+        known = {} if known is None else known
         for _ in range(_ATTEMPTS):
             release = await self._get("InRelease")
             if release is None:
                 return []
+            wanted = self._choose(_Release.parse(release.decode(errors="replace")))
             try:
-                return await together(map(self._part, self._choose(_Release.parse(release.decode()))))
+                parts = await together(self._part(forms, known) for forms in wanted)
             except _ChangedError:
-                await asyncio.sleep(_PAUSE)
-        raise TransferError(
+                await asyncio.sleep(min(_PAUSE, self.google.retry.most))
+                continue
+            known.clear()
+            known.update((forms[0][1], part) for forms, part in zip(wanted, parts, strict=True))
+            return parts
+        raise UnsteadyError(
             f"{self.repository}: its index does not match its InRelease; wait some minutes, then run again"
         )
 
@@ -186,7 +205,9 @@ class AptIndex:
                     wanted.append(forms)
         return wanted
 
-    async def _part(self, forms: list[tuple[str, str]]) -> Packages:
+    async def _part(self, forms: list[tuple[str, str]], known: dict[str, Packages]) -> Packages:
+        if part := known.get(forms[0][1]):
+            return part
         for path, digest in forms:
             data = await self._get(path)
             if data is not None:  # a service may list a form that it does not keep
@@ -203,6 +224,10 @@ class AptIndex:
         if response.is_error:
             raise failure(what, response)
         return response.content
+
+
+class UnsteadyError(TransferError):
+    """An index that changes faster than it can be read, or whose parts are of different moments."""
 
 
 class _ChangedError(Exception):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from typing import Final
 
 import httpx
 
-from dmz.artifact import Artifact
 from dmz.errors import TransferError
-from dmz.registries.retry import TRANSIENT
+from dmz.registries.retry import TRANSIENT, retry_after
+
+_MOST: Final = 120.0
+"""Seconds, the longest that a service's wish to be left alone is honoured."""
 
 
 class OperationError(TransferError):
@@ -37,22 +39,17 @@ def failure(what: str, response: httpx.Response) -> TransferError:
         403: "the identity lacks a role: run `pulumi up` on the stack that grants it",
         404: "it is not there",
     }.get(response.status_code, "try again" if response.status_code in TRANSIENT else "")
-    return TransferError(f"{what}: {reason(response)}" + (f"; {remedy}" if remedy else ""))
+    busy = response.status_code in {429, 503}
+    wait = min(_MOST, retry_after(response.headers.get("retry-after"))) if busy else 0.0
+    return TransferError(
+        f"{what}: {reason(response)}" + (f"; {remedy}" if remedy else ""), busy=busy, wait=wait
+    )
 
 
-def unreachable(url: str, error: httpx.TransportError) -> TransferError:
+def unreachable(url: str, error: httpx.RequestError) -> TransferError:
     """The error for a service that gave no answer."""
     host = httpx.URL(url).netloc.decode()
     return TransferError(
         f"{host} gave no answer ({type(error).__name__}: {error}); check the network and the endpoint "
         "variables, then run again"
-    )
-
-
-def conflict(repository: str, artifact: Artifact, held: Collection[str]) -> TransferError:
-    """The error for a repository that has other bytes than approved under an artifact's name."""
-    found = ", ".join(f"sha256:{digest}" for digest in sorted(held)) or "nothing"
-    return TransferError(
-        f"{repository}/{artifact.filename}: holds {found} where sha256:{artifact.sha256} is approved; delete "
-        f"version {artifact.version} of {artifact.name} in {repository}, then run again"
     )

@@ -6,13 +6,11 @@ Endpoints come from the environment, under the names that Google's Terraform and
 
 from __future__ import annotations
 
-import asyncio
 import os
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import httpx
 
@@ -20,11 +18,12 @@ from dmz.errors import TransferError
 from dmz.registries.credentials import AmbientTokens, ImpersonatedTokens, TokenAuth, Tokens
 from dmz.registries.failures import OperationError, failure, unreachable
 from dmz.registries.multipart import Frame
+from dmz.registries.pace import PacedTransport, weighing
 from dmz.registries.retry import REPEATABLE, WHOLE, Retry, RetryingTransport
+from dmz.registries.wire import Wire
 
-_LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=16)
-# A remote repository answers only once its upstream has: reading waits long, connecting does not.
-_TIMEOUT = httpx.Timeout(60, connect=10, read=300, pool=None)
+_CONNECTIONS: Final = 100
+"""At a time; more than a transfer for each place of the copy's window can need."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,13 @@ class Endpoints:
     """Data plane of apt repositories."""
     kms: str
     container_analysis: str
+    oauth2: str
+    """Tells whose an access token is."""
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """Where Artifact Registry's quotas apply."""
+        return self.artifact_registry, upload_base(self.artifact_registry), self.python, self.apt
 
     @classmethod
     def from_environment(cls, location: str) -> Endpoints:
@@ -62,6 +68,7 @@ class Endpoints:
             named(
                 "GOOGLE_CONTAINER_ANALYSIS_CUSTOM_ENDPOINT", "https://containeranalysis.googleapis.com/v1/"
             ),
+            named("DMZ_OAUTH2_ENDPOINT", "https://oauth2.googleapis.com/"),
         )
 
 
@@ -82,6 +89,7 @@ class Google:
     bearer: httpx.Auth
     basic: httpx.Auth
     """As the data plane of Python repositories documents it."""
+    retry: Retry = field(default_factory=Retry)
 
     async def call(
         self,
@@ -92,22 +100,57 @@ class Google:
         params: dict[str, str] | None = None,
         json: dict[str, Any] | None = None,
         repeatable: bool = False,
+        weight: int = 1,
     ) -> dict[str, Any]:
         """Call a JSON method and return its answer.
 
         Args:
             missing: returned for 404 if given.
             repeatable: a POST that may be sent twice.
+            weight: as how many calls the quota counts it.
 
         Raises:
             TransferError: the service refused or kept failing.
         """
-        response = await self.send(method, url, params=params, json=json, repeatable=repeatable)
+        response = await self.send(
+            method, url, params=params, json=json, repeatable=repeatable, weight=weight
+        )
         if response.status_code == 404 and missing is not None:
             return missing
         if response.is_error:
             raise failure(f"{method} {response.url.path}", response)
-        return dict(response.json()) if response.content else {}
+        if not response.content and method != "GET":
+            return {}
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):  # nothing is concluded from it, such as that a repository is empty
+            raise TransferError(
+                f"{method} {response.url.path}: the answer is no JSON object; check the endpoint variables, "
+                "then run again"
+            )
+        return answer
+
+    async def pages(self, url: str, params: dict[str, str]) -> AsyncIterator[dict[str, Any]]:
+        """The pages of a listing, one after the other.
+
+        Raises:
+            TransferError: the service refused or kept failing, or goes in circles.
+        """
+        seen: set[str] = set()
+        while True:
+            page = await self.call("GET", url, params=params)
+            yield page
+            token = page.get("nextPageToken")
+            if not token:
+                return
+            if token in seen:
+                raise TransferError(
+                    f"GET {httpx.URL(url).path}: the listing gives the same page again and again; run again"
+                )
+            seen.add(token)
+            params = {**params, "pageToken": token}
 
     async def send(
         self,
@@ -120,6 +163,7 @@ class Google:
         headers: dict[str, str] | None = None,
         repeatable: bool = False,
         basic: bool = False,
+        weight: int = 1,
     ) -> httpx.Response:
         """Send a request with a small body and answer; a connection that keeps failing is a TransferError."""
         try:
@@ -131,9 +175,9 @@ class Google:
                 content=content,
                 headers=headers,
                 auth=self.basic if basic else self.bearer,
-                extensions=WHOLE | (REPEATABLE if repeatable else {}),
+                extensions=WHOLE | weighing(weight) | (REPEATABLE if repeatable else {}),
             )
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise unreachable(url, error) from error
 
     @asynccontextmanager
@@ -158,7 +202,7 @@ class Google:
                     await response.aread()
                     raise failure(what, response)
                 yield _chunks(response, what)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise unreachable(url, error) from error
 
     async def upload(
@@ -185,59 +229,79 @@ class Google:
                 headers={"Content-Type": frame.content_type, "Content-Length": str(frame.length(size))},
                 auth=self.basic if basic else self.bearer,
             )
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise unreachable(url, error) from error
 
-    async def operation(self, operation: dict[str, Any], what: str, *, within: float = 900) -> dict[str, Any]:
+    async def operation(
+        self, operation: dict[str, Any], what: str, *, within: float | None = None
+    ) -> dict[str, Any]:
         """Wait for a long-running operation of Artifact Registry and return its response.
 
         Args:
             operation: as the method answered it.
             what: names the work in messages.
-            within: seconds after which waiting ends.
+            within: seconds after which waiting ends; `Retry.patience` if not given.
 
         Raises:
             OperationError: it ended with an error.
             TransferError: it did not end in time.
         """
-        started = time.monotonic()
-        pause = 0.05
-        while not operation.get("done"):
-            if time.monotonic() - started > within:
-                raise TransferError(f"{what}: not done after {within:.0f} seconds; run again to go on")
-            await asyncio.sleep(pause)
-            pause = min(5.0, pause * 1.6)
-            operation = await self.call("GET", self.endpoints.artifact_registry + operation["name"])
-        if error := operation.get("error"):
-            raise OperationError(f"{what}: {error.get('message', 'failed')}", int(error.get("code", 2)))
-        return dict(operation.get("response", {}))
+        async for _ in self.retry.looks(within):
+            if operation.get("done"):
+                break
+            name = operation.get("name")
+            if not isinstance(name, str):
+                raise TransferError(f"{what}: the service did not say how to wait for it; run again")
+            operation = await self.call("GET", self.endpoints.artifact_registry + name)
+        else:
+            raise TransferError(
+                f"{what}: not done after {within or self.retry.patience:.0f} seconds; run again to go on"
+            )
+        error, answer = operation.get("error"), operation.get("response", {})
+        if isinstance(error, dict):
+            code = error.get("code")
+            raise OperationError(
+                f"{what}: {error.get('message', 'failed')}", code if isinstance(code, int) else 2
+            )
+        if error or not isinstance(answer, dict):
+            raise TransferError(f"{what}: the service did not say how it ended; run again")
+        return answer
 
 
 async def _chunks(response: httpx.Response, what: str) -> AsyncIterator[bytes]:
     try:
-        async for chunk in response.aiter_raw(1 << 18):
+        async for chunk in response.aiter_raw():
             yield chunk
-    except httpx.TransportError as error:
+    except httpx.RequestError as error:
         raise TransferError(f"{what}: the connection broke before the last byte; run again") from error
 
 
 @asynccontextmanager
 async def connect(
-    location: str, *, impersonate: str | None = None, retry: Retry | None = None
+    location: str, *, impersonate: str | None = None, retry: Retry | None = None, share: float = 1.0
 ) -> AsyncIterator[Google]:
     """A connection as the ambient identity, or as the service account `impersonate`.
 
     Made where it is used and closed after: nothing of it can be pickled or shared between event loops.
+
+    Args:
+        location: region of the repositories.
+        impersonate: account whose identity is borrowed.
+        retry: patience.
+        share: of the region's quotas, `1/N` for one of N tasks that run at the same time.
     """
     endpoints = Endpoints.from_environment(location)
-    transport = httpx.AsyncHTTPTransport(limits=_LIMITS)
+    retry = retry or Retry()
+    paced = PacedTransport(Wire(connections=_CONNECTIONS), endpoints.counted, share, retry.most)
     async with httpx.AsyncClient(
-        transport=RetryingTransport(transport, retry or Retry()),
-        timeout=_TIMEOUT,
+        transport=RetryingTransport(paced, retry),
+        timeout=httpx.Timeout(60, connect=10, read=retry.answer, pool=None),
         headers={"User-Agent": "package-dmz"},
     ) as client:
         tokens: Tokens = AmbientTokens()
         if impersonate:
             tokens = ImpersonatedTokens(impersonate, tokens, endpoints.iam_credentials, client)
             await tokens.token()  # a refusal comes here, once, and not from many requests at the same time
-        yield Google(endpoints, client, tokens, TokenAuth(tokens, basic=False), TokenAuth(tokens, basic=True))
+        yield Google(
+            endpoints, client, tokens, TokenAuth(tokens, basic=False), TokenAuth(tokens, basic=True), retry
+        )

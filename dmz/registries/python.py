@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import re
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 from urllib.parse import quote
@@ -14,27 +15,47 @@ from packaging.utils import (
 )
 
 from dmz.artifact import Artifact, Kind
+from dmz.errors import InputError
 from dmz.registries import multipart
-from dmz.registries.failures import conflict, failure
+from dmz.registries.failures import failure
 from dmz.registries.google import Google
 from dmz.registries.interface import Stored
-from dmz.registries.repository import File, Repository
+from dmz.registries.repository import File, Repository, in_order, shared
 
 _METADATA_VERSION: Final = "2.1"
 """The form demands one; the file's own metadata is what installers read."""
+_MOST: Final = 9_900_000_000
+"""Bytes, the service's limit for a request; see https://cloud.google.com/artifact-registry/quotas"""
 
 
 class PythonRegistry:
     """A repository of wheels and sdists behind the registries' interface."""
 
-    def __init__(self, google: Google, project: str, location: str, repository: str) -> None:
+    def __init__(
+        self,
+        google: Google,
+        project: str,
+        location: str,
+        repository: str,
+        *,
+        known: Iterable[Artifact] = (),
+    ) -> None:
+        """`known`: wheels of which some are likely to be there; what is listed shares their texts."""
         self._google = google
+        self._known = {artifact.sha256: artifact for artifact in known if artifact.kind is Kind.PYPI}
         self._repository = Repository(google, project, location, repository)
         self._base = f"{google.endpoints.python}{project}/{repository}/"
 
     async def list(self) -> list[Stored]:
         """Every distribution file, from the repository's record."""
-        return sorted(_stored(file) for file in await self._repository.files())
+        known = self._known
+        return in_order(
+            [
+                shared(_stored(file), known.get(file.sha256))
+                async for page in self._repository.pages()
+                for file in page
+            ]
+        )
 
     def url(self, artifact: Artifact) -> str:
         """Where the data plane serves a file; it takes the user `oauth2accesstoken` and a token."""
@@ -59,6 +80,11 @@ class PythonRegistry:
             "sha256_digest": artifact.sha256,
         }
         what = f"{self._repository.id}/{artifact.filename}"
+        if artifact.size > _MOST:
+            raise InputError(
+                f"{what}: {artifact.size} bytes are more than the {_MOST} that Artifact Registry takes in "
+                "one request; leave it out of the workload"
+            )
         response = await self._google.upload(
             self._base,
             multipart.form(fields, "content", artifact.filename),
@@ -67,26 +93,29 @@ class PythonRegistry:
             what,
             basic=True,
         )
-        if response.status_code in {400, 409} and "already exists" in response.text.lower():
-            await self._must_hold(artifact)
-        elif response.is_error:
+        taken = response.status_code in {400, 409} and "already exists" in response.text.lower()
+        if response.is_error and not taken:
             raise failure(what, response)
 
-    async def _must_hold(self, artifact: Artifact) -> None:
-        held = {file.sha256 for file in await self._repository.files() if file.filename == artifact.filename}
-        if held != {artifact.sha256}:
-            raise conflict(self._repository.id, artifact, held)
+    async def staged(self, artifacts: Collection[Artifact]) -> set[Artifact]:
+        """Nothing: an upload is readable when it is complete."""
+        return set()
+
+    async def admit(self, artifacts: Collection[Artifact]) -> None:
+        """Nothing to do: an upload is readable when it is complete."""
+
+    async def settle(self, artifacts: Collection[Artifact]) -> None:
+        """Nothing to wait for: the index is made from the record."""
 
     async def withdraw(self, stored: Iterable[Stored]) -> None:
-        """Remove whole versions, under the names that the repository's record gives them."""
-        gone = set(stored)
-        if gone:
-            files = await self._repository.files()
-            await self._repository.delete_versions(_owner(file) for file in files if _stored(file) in gone)
+        """Remove whole versions."""
+        await self._repository.delete_versions(one.owner for one in stored)
 
 
 def parse_filename(filename: str) -> tuple[str, str] | None:
     """Normalised name and version that a wheel's or sdist's file name says; None if it is neither."""
+    if plain := _PLAIN.fullmatch(filename):
+        return canonicalize_name(plain[1] or plain[3]), plain[2] or plain[4]
     try:
         if filename.endswith(".whl"):
             name, version, _, _ = parse_wheel_filename(filename)
@@ -97,18 +126,29 @@ def parse_filename(filename: str) -> tuple[str, str] | None:
     return name, str(version)
 
 
-def _owner(file: File) -> tuple[str, str]:
-    if file.package and file.version:
-        return file.package, file.version
-    name, version = parse_filename(file.filename) or (file.package, file.version)
-    return name, version
+# Nearly all names are of a form that needs no reading: a version that is normalised as it stands. Listings
+# have thousands of them; whatever is of another form is left to the standard's own code.
+_NUMBER: Final = r"(?:0|[1-9][0-9]{0,8})"
+_VERSION: Final = (
+    rf"{_NUMBER}(?:\.{_NUMBER})*(?:(?:a|b|rc){_NUMBER})?(?:\.post{_NUMBER})?(?:\.dev{_NUMBER})?"
+    r"(?:\+[a-z][a-z0-9]*(?:\.[a-z][a-z0-9]*)*)?"
+)
+_TAG: Final = r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*"
+_PLAIN: Final = re.compile(
+    rf"([A-Za-z0-9]+(?:[._][A-Za-z0-9]+)*)-({_VERSION})-{_TAG}-{_TAG}-{_TAG}\.whl"
+    rf"|([A-Za-z0-9]+(?:[-._][A-Za-z0-9]+)*)-({_VERSION})\.(?:tar\.gz|zip)"
+)
 
 
 def _stored(file: File) -> Stored:
-    # A name that the standards don't know is still something that the repository holds: it is listed, under
-    # what the record says of it, so that it shows as drift.
-    name, version = parse_filename(file.filename) or (
-        canonicalize_name(file.package or file.filename),
-        file.version,
-    )
-    return Stored(Kind.PYPI, name, "", version, file.filename, file.sha256, file.size)
+    parsed = parse_filename(file.filename)
+    if parsed is None:
+        # A name that the standards don't know is still something that the repository holds: it is listed,
+        # under what the record says of it, so that it shows as drift.
+        parsed, owner = (canonicalize_name(file.package or file.filename), file.version), ("", "")
+    else:
+        owner = parsed
+    if file.package and file.version:
+        owner = file.package, file.version
+    name, version = parsed
+    return Stored(Kind.PYPI, name, "", version, file.filename, file.sha256, file.size, owner)

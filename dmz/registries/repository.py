@@ -5,26 +5,31 @@ See https://cloud.google.com/artifact-registry/docs/reference/rest/v1/projects.l
 
 from __future__ import annotations
 
-import base64
 import binascii
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
+from dmz.artifact import Artifact
 from dmz.errors import TransferError
 from dmz.registries.concurrency import together
+from dmz.registries.failures import OperationError
 from dmz.registries.google import Google
+from dmz.registries.interface import Stored
 
 _PAGE: Final = 1000
 """Files a page, the most that the service gives."""
 _BATCH: Final = 50
 """Versions deleted in one call; the service's own limit is not documented."""
 _CONCURRENT_DELETES: Final = 8
+_NOT_FOUND: Final = 5
+"""google.rpc.Code"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class File:
     """One file as the repository's record describes it."""
 
@@ -73,40 +78,92 @@ class Repository:
         Raises:
             TransferError: no such repository, or the service kept failing.
         """
-        found: list[File] = []
-        params = {"pageSize": str(_PAGE)}
-        while True:
-            page = await self.google.call("GET", f"{self.url}/files", params=params)
-            found += (_file(entry) for entry in page.get("files", []))
-            if not (token := page.get("nextPageToken")):
-                return found
-            params["pageToken"] = token
+        return [file async for page in self.pages() for file in page]
+
+    async def pages(self) -> AsyncIterator[list[File]]:
+        """The same page by page: there may be a million. A file may come twice when others come or go.
+
+        Raises:
+            TransferError: as `files`.
+        """
+        async for page in self.google.pages(f"{self.url}/files", {"pageSize": str(_PAGE)}):
+            yield [_file(entry) for entry in page.get("files", [])]
 
     async def delete_versions(self, versions: Iterable[tuple[str, str]]) -> None:
-        """Delete whole versions, given as (package id, version id), and wait until they are gone."""
+        """Delete whole versions, given as (package id, version id), and wait until they are gone.
+
+        One that is gone already is no error.
+
+        Raises:
+            TransferError: the service refused or kept failing.
+        """
         packages: dict[str, set[str]] = defaultdict(set)
         for package, version in versions:
+            if not package or not version:
+                raise TransferError(
+                    f"{self.id}: its record does not say to which version a file belongs that has to go; "
+                    "delete it there yourself, then run again"
+                )
             packages[package].add(version)
-
-        async def delete(package: str, wanted: list[str]) -> None:
-            parent, base = f"{self.name}/packages/", self.google.endpoints.artifact_registry
-            # Within a name only slashes are escaped, in an address whatever has to be.
-            names = [f"{parent}{_escaped(package)}/versions/{_escaped(version)}" for version in wanted]
-            operation = await self.google.call(
-                "POST",
-                f"{base}{parent}{quote(package, safe='')}/versions:batchDelete",
-                json={"names": names},
-            )
-            await self.google.operation(operation, f"withdraw {package} {', '.join(wanted)}")
-
         await together(
             (
-                delete(package, ordered[start : start + _BATCH])
+                self._delete(package, ordered[start : start + _BATCH])
                 for package, ordered in ((package, sorted(found)) for package, found in packages.items())
                 for start in range(0, len(ordered), _BATCH)
             ),
             at_once=_CONCURRENT_DELETES,
         )
+
+    async def _delete(self, package: str, versions: list[str]) -> None:
+        parent, base = f"{self.name}/packages/", self.google.endpoints.artifact_registry
+        # Within a name only slashes are escaped, in an address whatever has to be.
+        names = [f"{parent}{_escaped(package)}/versions/{_escaped(version)}" for version in versions]
+        url = f"{base}{parent}{quote(package, safe='')}/versions:batchDelete"
+        what = f"withdraw {package} {', '.join(versions)}"
+        operation = await self.google.call(
+            "POST", url, json={"names": names}, missing={}, repeatable=True, weight=len(names)
+        )
+        gone = not operation
+        if operation:
+            try:
+                await self.google.operation(operation, what)
+            except OperationError as error:
+                if error.code != _NOT_FOUND:
+                    raise
+                gone = True
+        # A batch with one that is gone may have been refused as a whole; one alone that is gone is gone.
+        if gone and len(versions) > 1:
+            for version in versions:
+                await self._delete(package, [version])
+
+
+def in_order(found: Iterable[Stored]) -> list[Stored]:
+    """What was listed, each once and sorted, much faster than by comparing them as they are."""
+    return sorted(set(found), key=_KEY)
+
+
+_KEY: Final = attrgetter("kind", "name", "architecture", "version", "filename", "sha256", "size")
+
+
+def shared(stored: Stored, same: Artifact | None) -> Stored:
+    """What was listed, with the texts of the artifact that has its bytes, where they are the same.
+
+    Of a million files that saves a third of the memory.
+    """
+    if same is None:
+        return stored
+    name, version, filename = same.name, same.version, same.filename
+    owner = name, version
+    return Stored(
+        stored.kind,
+        name if name == stored.name else stored.name,
+        same.architecture if same.architecture == stored.architecture else stored.architecture,
+        version if version == stored.version else stored.version,
+        filename if filename == stored.filename else stored.filename,
+        same.sha256,
+        stored.size,
+        owner if owner == stored.owner else stored.owner,
+    )
 
 
 def _escaped(part: str) -> str:
@@ -114,14 +171,19 @@ def _escaped(part: str) -> str:
 
 
 def _file(entry: dict[str, Any]) -> File:
-    path = unquote(entry["name"].split("/files/", 1)[1])
-    digests = {digest["type"]: digest["value"] for digest in entry.get("hashes", [])}
     try:
-        sha256 = base64.b64decode(digests["SHA256"], validate=True).hex()
-    except (KeyError, binascii.Error) as error:
-        raise TransferError(f"{path}: the repository's record has no SHA-256 for it") from error
-    owner = entry.get("owner", "")
+        path = unquote(entry["name"].split("/files/", 1)[1])
+        size = int(entry.get("sizeBytes", 0))
+        owner: str = entry.get("owner", "")
+        value = next(each["value"] for each in entry.get("hashes", ()) if each["type"] == "SHA256")
+        sha256 = binascii.a2b_base64(value, strict_mode=True).hex()
+    except StopIteration:
+        raise TransferError(f"{path}: the repository's record has no SHA-256 for it") from None
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
+        raise TransferError(
+            f"{str(entry)[:200]}: no record of a file ({error}); check the endpoint variables, then run again"
+        ) from error
     package, version = "", ""
     if "/packages/" in owner:
         package, _, version = owner.split("/packages/", 1)[1].partition("/versions/")
-    return File(path, sha256, int(entry.get("sizeBytes", 0)), unquote(package), unquote(version))
+    return File(path, sha256, size, unquote(package), unquote(version))

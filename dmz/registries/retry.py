@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import random
+import re
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,27 +21,50 @@ class Retry:
     attempts: int = 6
     first: float = 0.25
     """Seconds before the second attempt; doubles each time, less a random part of up to a half."""
-    most: float = 20.0
+    most: float = 60.0
     """Seconds, the longest wait, also for a server that asks for more."""
+    answer: float = 300.0
+    """Seconds without a byte of the answer after which a request has failed: a remote repository answers only
+    once its upstream has."""
+    patience: float = 900.0
+    """Seconds for which what a service does by itself is waited for: an import, an index."""
 
     def wait(self, attempt: int, asked: str | None) -> float:
         """Seconds to wait after failed attempt number `attempt` (from 1); `asked` is Retry-After's value."""
         backoff = self.first * float(2 ** (attempt - 1)) * random.uniform(0.5, 1)  # noqa: S311 - jitter is no secret
-        return min(self.most, max(backoff, _retry_after(asked)))
+        return min(self.most, max(backoff, retry_after(asked)))
+
+    async def looks(self, patience: float | None = None) -> AsyncIterator[None]:
+        """One round for each look at something that a service does by itself, less and less often.
+
+        The first round comes at once; the rounds end when `patience` seconds (its own by default) are over.
+        """
+        until = time.monotonic() + (self.patience if patience is None else patience)
+        pause = self.first / 4
+        while True:
+            yield
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            await asyncio.sleep(min(pause, left))
+            pause = min(_LONGEST_LOOK, self.most, pause * 1.6)
 
 
-def _retry_after(value: str | None) -> float:
+def retry_after(value: str | None) -> float:
     """Seconds that a Retry-After field asks for (RFC 9110, 10.2.3: a number or a date)."""
     if value is None:
         return 0.0
-    if value.strip().isdigit():
+    if _SECONDS.fullmatch(value.strip()):
         return float(value)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
 
 
+_SECONDS: Final = re.compile(r"[0-9]{1,9}")
+_LONGEST_LOOK: Final = 10.0
+"""Seconds between two looks at something that takes its time."""
 TRANSIENT: Final = frozenset({408, 429, 500, 502, 503, 504})
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "PUT"})
 REPEATABLE: Final = {"dmz.repeatable": True}
@@ -49,7 +74,10 @@ WHOLE: Final = {"dmz.whole": True}
 
 
 class RetryingTransport(httpx.AsyncBaseTransport):
-    """Repeats what may be repeated: idempotent requests whose body is at hand, never a streamed one."""
+    """Repeats what may be repeated: idempotent requests whose body is at hand, never a streamed one.
+
+    What was turned away by a quota (429) did nothing, so that is repeated whatever it is.
+    """
 
     def __init__(self, inner: httpx.AsyncBaseTransport, retry: Retry) -> None:
         self._inner = inner
@@ -57,25 +85,32 @@ class RetryingTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request`, again after a transient failure."""
-        repeatable = isinstance(request.stream, httpx.ByteStream) and (
-            request.method in _IDEMPOTENT or request.extensions.get("dmz.repeatable", False)
-        )
-        attempts = self._retry.attempts if repeatable else 1
-        for attempt in range(1, attempts):
+        at_hand = isinstance(request.stream, httpx.ByteStream)
+        repeatable = request.method in _IDEMPOTENT or request.extensions.get("dmz.repeatable", False)
+        for attempt in range(1, self._retry.attempts if at_hand else 1):
             asked: str | None = None
             try:
-                response = await self._inner.handle_async_request(request)
-                if request.extensions.get("dmz.whole", False):
-                    await response.aread()
+                response = await self._once(request)
             except (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError):
-                pass
+                if not repeatable:
+                    raise
             else:
-                if response.status_code not in TRANSIENT:
+                if response.status_code not in (TRANSIENT if repeatable else {429}):
                     return response
                 asked = response.headers.get("retry-after")
                 await response.aclose()
             await asyncio.sleep(self._retry.wait(attempt, asked))
-        return await self._inner.handle_async_request(request)
+        return await self._once(request)
+
+    async def _once(self, request: httpx.Request) -> httpx.Response:
+        response = await self._inner.handle_async_request(request)
+        if request.extensions.get("dmz.whole", False):
+            try:
+                await response.aread()
+            except BaseException:
+                await response.aclose()
+                raise
+        return response
 
     async def aclose(self) -> None:
         """Close the connections."""

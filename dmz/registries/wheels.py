@@ -92,11 +92,12 @@ class _Sparse(io.RawIOBase):
         raise _HoleError(self._place, stop)
 
 
-async def metadata(google: Google, url: str, artifact: Artifact) -> bytes | None:
+async def metadata(google: Google, url: str, artifact: Artifact, *, basic: bool = True) -> bytes | None:
     """The `METADATA` of a wheel; None if it has none that can be read.
 
     Args:
-        url: where its repository serves it (basic authentication).
+        url: where its repository serves it.
+        basic: whether that takes basic authentication, as repositories do, or a bearer token.
 
     Raises:
         TransferError: the repository did not answer.
@@ -110,9 +111,9 @@ async def metadata(google: Google, url: str, artifact: Artifact) -> bytes | None
     for _ in range(_ROUNDS):
         if stop - start > _PART:
             return None
-        part = await _range(google, url, what, start, stop)
+        part = await _range(google, url, what, start, stop, basic=basic)
         if part is None:
-            return await _whole(google, url, what, artifact)
+            return await _whole(google, url, what, artifact, basic=basic)
         file.know(start, part)
         file.seek(0)
         try:
@@ -136,12 +137,16 @@ def _unpack(file: IO[bytes]) -> bytes | None:
         return None
 
 
-async def _range(google: Google, url: str, what: str, start: int, stop: int) -> bytes | None:
+async def _range(google: Google, url: str, what: str, start: int, stop: int, *, basic: bool) -> bytes | None:
     """These bytes of a file; None where the service knows no ranges."""
     headers = {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
     try:
         async with google.client.stream(
-            "GET", url, auth=google.basic, headers=headers, follow_redirects=True
+            "GET",
+            url,
+            auth=google.basic if basic else google.bearer,
+            headers=headers,
+            follow_redirects=True,
         ) as response:
             if response.status_code == 200:
                 return None
@@ -160,12 +165,12 @@ async def _range(google: Google, url: str, what: str, start: int, stop: int) -> 
     return bytes(data)
 
 
-async def _whole(google: Google, url: str, what: str, artifact: Artifact) -> bytes | None:
+async def _whole(google: Google, url: str, what: str, artifact: Artifact, *, basic: bool) -> bytes | None:
     if artifact.size > _WHOLE:
         return None
     digest = hashlib.sha256()
     with tempfile.TemporaryFile() as file:
-        async with google.download(url, what, basic=True) as chunks:
+        async with google.download(url, what, basic=basic) as chunks:
             async for chunk in chunks:
                 digest.update(chunk)
                 file.write(chunk)

@@ -1,9 +1,9 @@
 """The inner side: no way out, repositories that only the sync writes, a machine that runs the workload.
 
 Outputs: `side`, `project`, `location`, `zone`, `subnet`, `aptRepository`, `pythonRepository`,
-`releaseBucket`, `reportsBucket`, `machineServiceAccount` (email address), `workload`, `packageSync` (whether
-the releases are synced here), `seal`; and once there is a release `machine`, `releases` (digest by workload),
-`attestations` (of each, one line) and `sync` (what the last sync did).
+`releaseBucket`, `reportsBucket`, `stagingBucket`, `machineServiceAccount` (email address), `workload`,
+`packageSync` (whether the releases are synced here), `seal`; and once there is a release `machine`,
+`releases` (digest by workload), `attestations` (of each, one line) and `sync` (what the last sync did).
 """
 
 from __future__ import annotations
@@ -102,6 +102,7 @@ async def declare(settings: Settings) -> None:
         "pythonRepository": repositories.python,
         "releaseBucket": buckets.release,
         "reportsBucket": buckets.reports,
+        "stagingBucket": buckets.staging,
         "machineServiceAccount": machine_identity.account.email,
         "workload": target.workload.name,
         "packageSync": releases is not None,
@@ -132,8 +133,10 @@ async def declare(settings: Settings) -> None:
         apt_repository=repositories.apt,
         python_repository=repositories.python,
         release_bucket=buckets.release,
+        staging_bucket=buckets.staging,
         outer_project=outer.project,
         files_bucket=outer.files_bucket,
+        archive_bucket=outer.archive_bucket,
         sync_service_account=outer.sync_service_account,
         attestation={
             "key": trust.key,

@@ -2,10 +2,10 @@
 
 Outputs, which the inner side and the command line read: `side`, `project`, `location`, `zone`, `subnet`,
 `aptRepositories` (`[{"repository", "suite"}]`), `pythonRepository`, `pythonBuiltRepository`,
-`aptBuiltRepository`, `inventoryBucket`, `filesBucket`, `buildsBucket`, `attestationsBucket`,
-`machineServiceAccount`, `syncServiceAccount`, `publisherServiceAccount`, `attestorServiceAccount` (email
-addresses), `attestationKey` (resource name of the key's version), `attestationPublicKey` (PEM),
-`machine`, `workload`, `workloadDigest`.
+`aptBuiltRepository`, `inventoryBucket`, `filesBucket`, `buildsBucket`, `attestationsBucket`, `archiveBucket`,
+`machineServiceAccount`, `syncServiceAccount`, `publisherServiceAccount`, `attestorServiceAccount`,
+`archivistServiceAccount` (email addresses), `attestationKey` (resource name of the key's version),
+`attestationPublicKey` (PEM), `machine`, `workload`, `workloadDigest`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,13 @@ from typing import Final
 
 import pulumi
 
-from dmz.components.identity import AttestorIdentity, MachineIdentity, PublisherIdentity, SyncIdentity
+from dmz.components.identity import (
+    ArchivistIdentity,
+    AttestorIdentity,
+    MachineIdentity,
+    PublisherIdentity,
+    SyncIdentity,
+)
 from dmz.components.keys import AttestationKey
 from dmz.components.machine import Machine
 from dmz.components.network import OuterNetwork
@@ -65,6 +71,9 @@ async def declare(settings: Settings) -> None:
     attestor_identity = AttestorIdentity(
         "attestor-identity", project=project, attestors=settings.attestors, opts=enabled
     )
+    archivist_identity = ArchivistIdentity(
+        "archivist-identity", project=project, operators=settings.operators, opts=enabled
+    )
     repositories = OuterRepositories(
         "repositories",
         project=project,
@@ -83,6 +92,7 @@ async def declare(settings: Settings) -> None:
         sync=sync_identity.account.member,
         publisher=publisher_identity.account.member,
         attestor=attestor_identity.account.member,
+        archivist=archivist_identity.account.member,
         opts=enabled,
     )
     key = AttestationKey(
@@ -138,10 +148,12 @@ async def declare(settings: Settings) -> None:
         "filesBucket": buckets.files,
         "buildsBucket": buckets.builds,
         "attestationsBucket": buckets.attestations,
+        "archiveBucket": buckets.archive,
         "machineServiceAccount": machine_identity.account.email,
         "syncServiceAccount": sync_identity.account.email,
         "publisherServiceAccount": publisher_identity.account.email,
         "attestorServiceAccount": attestor_identity.account.email,
+        "archivistServiceAccount": archivist_identity.account.email,
         "attestationKey": key.version,
         "attestationPublicKey": key.public_key,
         "machine": machine.node.name,

@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 from dmz.config import stack_file
 from dmz.errors import InputError
 
-_LATER: Final = {"attestationPublicKey", "attestorServiceAccount", "attestationsBucket"}
+_LATER: Final = {"attestationPublicKey", "attestorServiceAccount", "attestationsBucket", "archiveBucket"}
 """Outputs that earlier versions of the outer side did not have."""
 
 
@@ -33,6 +33,8 @@ class OuterOutputs(BaseModel):
     attestor_service_account: str
     """Email address of who signs them."""
     attestations_bucket: str
+    archive_bucket: str
+    """Keeps what was ever admitted, by content."""
 
     @classmethod
     async def read(cls, stack: str) -> Self:

@@ -26,11 +26,12 @@ from pulumi.dynamic import (
 )
 from pulumi.output import Unknown
 
+from dmz.promotion import drift
 from dmz.sync.inputs import INPUTS, TARGET, Inputs, differs, failures, inputs_only
 from dmz.sync.plainly import speak_plainly
 from dmz.sync.work import held, sync, withdraw_all
 
-PROVIDER_VERSION: Final = "2"
+PROVIDER_VERSION: Final = "3"
 """Raised when a change of this code must make every stack sync again."""
 
 _T = TypeVar("_T")
@@ -53,8 +54,8 @@ class PackageSync(Resource, module="dmz", name="PackageSync"):
     attestations: pulumi.Output[dict[str, str]]
     """Of each workload's release, as it was copied to the machines: its time, and the envelope's SHA-256."""
     lingering: pulumi.Output[list[str]]
-    """File names that no release has and that share their version with one that a release has: the service
-    deletes whole versions only."""
+    """Files (name and SHA-256) that no release has any more and that share their version with one that a
+    release has: the service deletes whole versions only."""
 
     def __init__(
         self,
@@ -68,8 +69,10 @@ class PackageSync(Resource, module="dmz", name="PackageSync"):
         apt_repository: pulumi.Input[str],
         python_repository: pulumi.Input[str],
         release_bucket: pulumi.Input[str],
+        staging_bucket: pulumi.Input[str],
         outer_project: pulumi.Input[str],
         files_bucket: pulumi.Input[str],
+        archive_bucket: pulumi.Input[str],
         sync_service_account: pulumi.Input[str],
         attestation: pulumi.Input[Mapping[str, Any]],
         attestations: pulumi.Input[Mapping[str, pulumi.Input[str]]],
@@ -82,8 +85,10 @@ class PackageSync(Resource, module="dmz", name="PackageSync"):
         releases: release digest by workload.
         release_folder: folder of the lock files, relative to the project's.
         project: the inner project.
+        staging_bucket: inner bucket in which debs wait for their import.
         outer_project: where the approved files are read.
         files_bucket: outer bucket of workload files.
+        archive_bucket: outer bucket that keeps what is admitted.
         sync_service_account: the identity to act as.
         attestation: whose attestations count: `key` (PEM), `verifier` (URI), `bucket` (outer's),
             `policyDigest` and `maxAgeSeconds`.
@@ -104,8 +109,10 @@ class PackageSync(Resource, module="dmz", name="PackageSync"):
                 "aptRepository": apt_repository,
                 "pythonRepository": python_repository,
                 "releaseBucket": release_bucket,
+                "stagingBucket": staging_bucket,
                 "outerProject": outer_project,
                 "filesBucket": files_bucket,
+                "archiveBucket": archive_bucket,
                 "syncServiceAccount": sync_service_account,
                 "attestation": attestation,
                 "attestations": attestations,
@@ -151,12 +158,13 @@ class PackageSyncProvider(ResourceProvider):
         Without a valid attestation of every release nothing is copied; so it is with `update`.
         """
         inputs = Inputs.of(props)
-        outs = _run(sync(inputs, adopt=inputs.adopt))
+        outs = _run(sync(inputs, (), adopt=inputs.adopt))
         return CreateResult(inputs.id, {**inputs_only(props), **outs})
 
-    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Copy, then withdraw what no release has."""
-        outs = _run(sync(Inputs.of(news), adopt=True))
+        before = drift.approved(olds.get("packages") or {}, olds.get("lingering") or ())
+        outs = _run(sync(Inputs.of(news), before, adopt=True))
         return UpdateResult({**inputs_only(news), **outs})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:

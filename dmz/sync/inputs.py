@@ -27,8 +27,19 @@ _TEXTS: Final = (
     "releaseFolder",
     "providerVersion",
 )
+_LATER_TEXTS: Final = ("archiveBucket", "stagingBucket")
+"""Inputs that earlier versions did not have. Neither is part of the target: what they hold is not lost when
+another bucket takes their place."""
 _SWITCHES: Final = ("adopt", "withdrawOnDelete")
-INPUTS: Final = ("packages", "releases", "attestation", "attestations", *_TEXTS, *_SWITCHES)
+INPUTS: Final = (
+    "packages",
+    "releases",
+    "attestation",
+    "attestations",
+    *_TEXTS,
+    *_LATER_TEXTS,
+    *_SWITCHES,
+)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _LONGEST: Final = 1e13
 """Seconds; more is no duration in Python."""
@@ -51,6 +62,10 @@ class Inputs:
     outer_project: str
     files_bucket: str
     sync_service_account: str
+    archive_bucket: str | None
+    """Outer's; None: the state is of an earlier version, whose sync kept nothing."""
+    staging_bucket: str | None
+    """Inner's; None: the state is of an earlier version, whose sync staged nothing."""
     place: Place | None
     """None: the state is of an earlier version, whose sync knew of no attestations."""
     adopt: bool
@@ -58,12 +73,12 @@ class Inputs:
 
     @classmethod
     def of(cls, props: Mapping[str, Any]) -> Inputs:
-        """The inputs of create and update; with `attestation` left out those of a state to read or delete.
+        """The inputs of create and update; those of a state to read or delete may lack what came later.
 
         Raises:
             InputError: one of them is no good.
         """
-        for failure in failures({"attestation": _NONE, **props}):
+        for failure in failures({"attestation": _NONE, **dict.fromkeys(_LATER_TEXTS, _NONE), **props}):
             raise InputError(f"{failure.property}: {failure.reason}")
         return cls(
             dict(props["packages"]),
@@ -77,6 +92,8 @@ class Inputs:
             props["outerProject"],
             props["filesBucket"],
             props["syncServiceAccount"],
+            props.get("archiveBucket"),
+            props.get("stagingBucket"),
             _place(props),
             bool(props.get("adopt", False)),
             bool(props.get("withdrawOnDelete", False)),
@@ -105,9 +122,13 @@ def inputs_only(props: Mapping[str, Any]) -> dict[str, Any]:
 
 def failures(props: Mapping[str, Any]) -> Iterable[CheckFailure]:
     """What is wrong with the inputs, as far as they are known."""
-    for key in _TEXTS:
+    for key in (*_TEXTS, *_LATER_TEXTS):
         value = props.get(key)
-        if not isinstance(value, Unknown) and (not isinstance(value, str) or not value.strip()):
+        if (
+            value is not _NONE
+            and not isinstance(value, Unknown)
+            and (not isinstance(value, str) or not value.strip())
+        ):
             yield CheckFailure(key, f"{value!r} is no text; pass the {key} of the stack")
     for key in _SWITCHES:
         if not isinstance(props.get(key, False), bool | Unknown):

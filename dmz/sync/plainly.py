@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import Final
 
@@ -13,16 +14,21 @@ _TICK: Final = 2.0
 """Seconds between two lines of progress."""
 
 
-class Ticker:
-    """Says every two seconds what is being done, on standard error, which Pulumi shows."""
+def _tell_pulumi(what: str) -> None:
+    print(f"PackageSync: {what} …", file=sys.stderr, flush=True)
 
-    def __init__(self) -> None:
-        self._text = ""
+
+class Ticker:
+    """Says every two seconds what is being done; on standard error, which Pulumi shows, if to nobody else."""
+
+    def __init__(self, tell: Callable[[str], object] = _tell_pulumi) -> None:
+        self._tell = tell
+        self._what: object = ""
         self._task: asyncio.Task[None] | None = None
 
-    def says(self, text: str) -> None:
-        """What is being done from now on."""
-        self._text = text
+    def says(self, what: object) -> None:
+        """What is being done from now on; its text may change while it is done."""
+        self._what = what
 
     async def __aenter__(self) -> Ticker:
         self._task = asyncio.create_task(self._tick())
@@ -35,7 +41,7 @@ class Ticker:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
-            print(f"PackageSync: {self._text} …", file=sys.stderr, flush=True)
+            self._tell(str(self._what))
 
 
 class _PlainTraceback(ModuleType):

@@ -4,33 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from dmz.archive import announce
 from dmz.artifact import Artifact, Kind
 from dmz.attestations import inside, line, newest
 from dmz.errors import InputError
 from dmz.promotion import drift, lines, lockfiles
 from dmz.promotion import release as releases
+from dmz.promotion.copying import DEFAULT_LIMITS, Limits, Places
 from dmz.promotion.entry import APT_PREFIX
 from dmz.promotion.plan import Plan, plan
 from dmz.promotion.release import Release
-from dmz.promotion.transfer import Counters, Progress, carry_out
+from dmz.promotion.transfer import Counters, Observers, carry_out
 from dmz.registries.apt import AptRegistry
+from dmz.registries.archive import BucketArchive
 from dmz.registries.bucket import Bucket, BucketRegistry
 from dmz.registries.concurrency import together
 from dmz.registries.google import Google, connect
 from dmz.registries.interface import Registry, Stored
 from dmz.registries.python import PythonRegistry
 from dmz.registries.repository import Repository
+from dmz.registries.retry import Retry
 from dmz.sync.inputs import Inputs
 from dmz.sync.plainly import Ticker
+from dmz.sync.running import Running, running
+from dmz.sync.withdrawn import refuse_withdrawn
 
 
 @dataclass(frozen=True)
-class _Inner:
+class Inner:
     """The inner side: its three repositories and the objects that the machines read."""
 
     python: PythonRegistry
@@ -39,24 +45,34 @@ class _Inner:
     release: Bucket
 
     @classmethod
-    def of(cls, google: Google, inputs: Inputs) -> _Inner:
+    def of(cls, google: Google, inputs: Inputs, known: Iterable[Artifact] = ()) -> Inner:
+        """`known`: approved artifacts, which are known by their digest wherever they turn up."""
         return cls(
-            PythonRegistry(google, inputs.project, inputs.location, inputs.python_repository),
-            AptRegistry(google, inputs.project, inputs.location, inputs.apt_repository),
+            PythonRegistry(google, inputs.project, inputs.location, inputs.python_repository, known=known),
+            AptRegistry(
+                google,
+                inputs.project,
+                inputs.location,
+                inputs.apt_repository,
+                staging=inputs.staging_bucket,
+                known=known,
+            ),
             BucketRegistry(google, inputs.release_bucket),
             Bucket(google, inputs.release_bucket),
         )
 
     @property
     def registries(self) -> dict[Kind, Registry]:
+        """Which repository holds what."""
         return {Kind.PYPI: self.python, Kind.APT: self.apt, Kind.FILE: self.files}
 
     async def list(self) -> list[Stored]:
+        """Everything that the three hold."""
         held = await together(registry.list() for registry in self.registries.values())
         return [stored for part in held for stored in part]
 
 
-def _sources(google: Google, inputs: Inputs, artifacts: Iterable[Artifact]) -> dict[str, Registry]:
+def sources(google: Google, inputs: Inputs, artifacts: Iterable[Artifact]) -> dict[str, Registry]:
     """The outer repositories that the artifacts name."""
     artifacts = list(artifacts)
     # Packages for all architectures are in the index of each.
@@ -83,41 +99,78 @@ def _sources(google: Google, inputs: Inputs, artifacts: Iterable[Artifact]) -> d
     return found
 
 
-async def sync(inputs: Inputs, *, adopt: bool) -> dict[str, Any]:
+def places(google: Google, inputs: Inputs, inner: Inner, artifacts: Iterable[Artifact]) -> Places:
+    """Where artifacts that have to be copied come from and go, and where they are kept.
+
+    Raises:
+        InputError: the inputs are of an earlier version, which knew of no archive.
+    """
+    archive = BucketArchive(google, _archive_bucket(inputs))
+    return Places(sources(google, inputs, artifacts), inner.registries, archive)
+
+
+async def announced(
+    google: Google, inputs: Inputs, found: Mapping[str, Release], say: Callable[[str], object]
+) -> None:
+    """Have the archive keep what the releases name, before anything is copied; they have to be attested.
+
+    Raises:
+        InputError: as `places`.
+        TransferError: the archive can't be written, or is being pruned for too long.
+    """
+    archive = Bucket(google, _archive_bucket(inputs))
+    await announce(archive, inputs.project, inputs.location, found.values(), say)
+
+
+def _archive_bucket(inputs: Inputs) -> str:
+    if inputs.archive_bucket is None:
+        raise InputError("archiveBucket: nothing says where what is admitted is kept; run `pulumi up` again")
+    return inputs.archive_bucket
+
+
+async def sync(
+    inputs: Inputs,
+    approved_before: Collection[str],
+    *,
+    adopt: bool,
+    limits: Limits = DEFAULT_LIMITS,
+    retry: Retry | None = None,
+) -> dict[str, Any]:
     """Make the inner repositories hold exactly the releases; the outputs that tell what that took.
 
     Args:
+        approved_before: the SHA-256 of what earlier releases put here.
         adopt: whether to withdraw also what this sync did not put there.
+        limits: concurrency and patience of the copying.
+        retry: patience with a single request; None for the usual.
 
     Raises:
-        RefusedError: a release is not attested, or something stands in the way; nothing was copied.
+        RefusedError: a release is not attested or has what was withdrawn, or something stands in the way, a
+            sync that is at work among it; nothing was copied.
     """
-    approved, found = _verified(inputs)
-    async with Ticker() as ticker, _google(inputs) as google:
+    approved, found = verified(inputs)
+    async with Ticker() as ticker, identity(inputs, retry) as google:
         ticker.says("looking at the attestations of the releases")
-        attested = await _attested(google, inputs, found)
-        inner = _Inner.of(google, inputs)
-        ticker.says("looking at what the inner repositories hold")
-        todo = plan(approved, await inner.list())
-        todo.check(adopt)
-        ticker.says(f"copying {len(todo.copy)} files")
+        attested = await attested_by(google, inputs, found)
+        inner = Inner.of(google, inputs, approved)
+        async with alone(inputs, ticker, retry) as run:
+            await refuse_withdrawn(inner.release, approved)
+            ticker.says("looking at what the inner repositories hold")
+            stored = await inner.list()
+            todo = plan(approved, stored, approved_before)
+            todo.check(adopt)
+            await run.began(todo, {each.sha256 for each in stored})
+            await announced(google, inputs, found, ticker.says)
 
-        def progress(at: Progress) -> None:
-            ticker.says(
-                f"{at.done} of {at.total} files copied, {at.bytes >> 20} of {at.total_bytes >> 20} MiB"
-            )
+            async def publish() -> None:
+                ticker.says("publishing the releases to the machines")
+                await run.check()
+                await _publish(inner.release, found, attested)
 
-        async def publish() -> None:
-            debs = [artifact for artifact in approved if artifact.kind is Kind.APT]
-            if debs:
-                ticker.says("waiting until the inner apt index shows all packages")
-                await inner.apt.settle(debs)
-            ticker.says("publishing the releases to the machines")
-            await _publish(inner.release, found, attested)
-            ticker.says(f"withdrawing {len(todo.withdraw)} files")
-
-        sources = _sources(google, inputs, todo.copy)
-        counters = await carry_out(todo, sources, inner.registries, progress, arrived=publish)
+            ways = places(google, inputs, inner, todo.copy)
+            observers = Observers(ticker.says, run.record, arrived=publish)
+            counters = await carry_out(todo, ways, observers, limits)
+            await run.ended(counters)
     return {
         **_outputs(counters, todo),
         "attestations": {workload: line(envelope) for workload, envelope in attested.items()},
@@ -131,11 +184,11 @@ def _outputs(counters: Counters, done: Plan) -> dict[str, Any]:
         "withdrawn": counters.withdrawn,
         "bytes": counters.bytes,
         "seconds": round(counters.seconds, 1),
-        "lingering": [stored.filename for stored in done.lingering],
+        "lingering": [f"{stored.filename} sha256:{stored.sha256}" for stored in done.lingering],
     }
 
 
-def _verified(inputs: Inputs) -> tuple[list[Artifact], dict[str, Release]]:
+def verified(inputs: Inputs) -> tuple[list[Artifact], dict[str, Release]]:
     """The approved artifacts, and each workload's release as it is in the checkout.
 
     Raises:
@@ -156,7 +209,7 @@ def _verified(inputs: Inputs) -> tuple[list[Artifact], dict[str, Release]]:
     return approved, found
 
 
-async def _attested(google: Google, inputs: Inputs, found: Mapping[str, Release]) -> dict[str, bytes]:
+async def attested_by(google: Google, inputs: Inputs, found: Mapping[str, Release]) -> dict[str, bytes]:
     """The envelope that attests each workload's release, also an empty one's.
 
     Raises:
@@ -195,12 +248,12 @@ async def _put(bucket: Bucket, name: str, body: bytes) -> None:
 
 async def held(inputs: Inputs) -> dict[str, Any] | None:
     """`packages`, `releases` and `attestations` as they are now; None if a repository does not exist."""
-    async with Ticker() as ticker, _google(inputs) as google:
+    async with Ticker() as ticker, identity(inputs) as google:
         ticker.says("looking at what the inner repositories hold")
         for repository in (inputs.python_repository, inputs.apt_repository):
             if not await Repository(google, inputs.project, inputs.location, repository).describe():
                 return None
-        inner = _Inner.of(google, inputs)
+        inner = Inner.of(google, inputs)
         published = await _published(inner.release)
         attested = {
             workload: await inner.release.read(inside(digest)) for workload, digest in published.items()
@@ -232,14 +285,28 @@ async def _published(bucket: Bucket) -> dict[str, str]:
 
 async def withdraw_all(inputs: Inputs) -> None:
     """Withdraw what the state knows of, and tell the machines that there is no release."""
-    async with Ticker() as ticker, _google(inputs) as google:
-        inner = _Inner.of(google, inputs)
-        ticker.says("withdrawing the packages from the inner repositories")
-        known = {artifact.sha256 for artifact in lines.parse(inputs.packages)}
-        leaving = plan((), [stored for stored in await inner.list() if stored.sha256 in known])
-        await _publish(inner.release, {}, {})
-        await carry_out(leaving, {}, inner.registries)
+    async with Ticker() as ticker, identity(inputs) as google:
+        inner = Inner.of(google, inputs)
+        async with alone(inputs, ticker) as run:
+            ticker.says("withdrawing the packages from the inner repositories")
+            known = {artifact.sha256 for artifact in lines.parse(inputs.packages)}
+            stored = await inner.list()
+            leaving = plan((), [each for each in stored if each.sha256 in known])
+            await run.began(leaving, {each.sha256 for each in stored})
+            await _publish(inner.release, {}, {})
+            observers = Observers(ticker.says, run.record)
+            await run.ended(await carry_out(leaving, Places({}, inner.registries), observers))
 
 
-def _google(inputs: Inputs) -> contextlib.AbstractAsyncContextManager[Google]:
-    return connect(inputs.location, impersonate=inputs.sync_service_account)
+def alone(
+    inputs: Inputs, ticker: Ticker, retry: Retry | None = None
+) -> contextlib.AbstractAsyncContextManager[Running]:
+    """The run that holds the lease of the sync."""
+    ticker.says("taking the lease of the inner side")
+    account, bucket = inputs.sync_service_account, inputs.release_bucket
+    return running(inputs.location, account, bucket, inputs.releases, ticker.says, retry=retry)
+
+
+def identity(inputs: Inputs, retry: Retry | None = None) -> contextlib.AbstractAsyncContextManager[Google]:
+    """A connection as the sync."""
+    return connect(inputs.location, impersonate=inputs.sync_service_account, retry=retry)

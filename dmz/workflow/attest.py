@@ -58,6 +58,11 @@ class Attested:
     made: bool
     """Whether it was made now; if not, there was one of the same inputs that still holds."""
 
+    @property
+    def kept(self) -> str:
+        """`3 files`, which no outer repository offered any more when this was judged; empty for none."""
+        return next((each.name for each in self.attestation.inputs if each.role is Role.ARCHIVE), "")
+
 
 @dataclass(frozen=True)
 class _Signer:
@@ -110,14 +115,14 @@ async def attest(
         todo: list[tuple[Release, Held | None, list[Input]]] = []
         for release in found:
             held = None if again else await _held(signer, release, inputs)
-            waivers = [] if held else await _judged(estate, google, judge, release, say)
-            todo.append((release, held, waivers))
+            further = [] if held else await _judged(estate, google, judge, release, say)
+            todo.append((release, held, further))
         return tuple(
             [
                 Attested(release, held.attestation, line(held.envelope), made=False)
                 if held
-                else await _signed(signer, str(settings.policy), release, [*inputs, *waivers], say)
-                for release, held, waivers in todo
+                else await _signed(signer, str(settings.policy), release, [*inputs, *further], say)
+                for release, held, further in todo
             ]
         )
 
@@ -173,7 +178,7 @@ def _compared(inputs: Iterable[Input]) -> set[tuple[Role, str, str]]:
 async def _judged(
     estate: Estate, google: Google, judge: Screening, release: Release, say: Say
 ) -> list[Input]:
-    """The waivers that a release needs to pass.
+    """The waivers that a release needs to pass, and what of it only the archive has.
 
     Raises:
         ScreeningRefusedError: it does not.
@@ -185,7 +190,7 @@ async def _judged(
     entries = [replace(entry, uploaded=None) for entry in release.entries]
     evidence = await outer.gather(entries, partial(_inside, estate, google))
     _check_times(release, evidence)
-    await outer.confirm_builds(release.entries, release.dpkg_digest)
+    await outer.confirm_builds(release)
     # What the release was made for stands in it; the workload file may have gone on since.
     asked = frozenset(
         each.name for each in release.artifacts if each.kind is Kind.PYPI and REQUESTED in each.why
@@ -203,7 +208,7 @@ async def _judged(
         # What would not pass by itself may mend what is inside.
         verdicts = judged(await _published(estate, google, release.workload))
     _refuse(release, [verdict for verdict in verdicts if not verdict.admitted], image)
-    return _waivers(estate, verdicts)
+    return [*_waivers(estate, verdicts), *_archived(outer)]
 
 
 async def _inside(estate: Estate, google: Google) -> set[tuple[str, int]]:
@@ -261,6 +266,15 @@ def _waivers(estate: Estate, verdicts: Iterable[Verdict]) -> list[Input]:
         )
         for each in sorted(used)
     ]
+
+
+def _archived(outer: Outer) -> list[Input]:
+    if not outer.kept:
+        return []
+    # One line for all: by this digest of digests anybody finds out whether it was these.
+    digests = "".join(f"{sha256}\n" for sha256 in sorted({each.sha256 for each in outer.kept}))
+    where = f"gs://{outer.outputs['archiveBucket']}"
+    return [Input(Role.ARCHIVE, f"{len(outer.kept)} files", statement.sha256(digests.encode()), where)]
 
 
 async def _signed(

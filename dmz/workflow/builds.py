@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from dmz.artifact import Artifact, Kind
-from dmz.errors import RefusedError
+from dmz.errors import RefusedError, TransferError
 from dmz.promotion import build
 from dmz.promotion.build import Provenance
 from dmz.promotion.entry import Build, Entry
 from dmz.promotion.inventory import Wheel
-from dmz.promotion.transfer import approved
+from dmz.promotion.stream import approved
 from dmz.registries.bucket import Bucket
 from dmz.registries.concurrency import together
 from dmz.registries.google import Google
@@ -64,7 +64,14 @@ async def publish(
     return dict(await together(map(one, claimed)))
 
 
-async def confirm(objects: Bucket, facts: PythonFacts, entries: Sequence[Entry], dpkg_digest: str) -> None:
+async def confirm(
+    objects: Bucket,
+    facts: PythonFacts,
+    entries: Sequence[Entry],
+    dpkg_digest: str,
+    *,
+    forgotten: bool = False,
+) -> None:
     """Whether what a lock says of the wheels that were built is what their provenance says.
 
     Whoever wrote the lock may have named another sdist, or left out what the wheel was built with, which the
@@ -74,6 +81,7 @@ async def confirm(objects: Bucket, facts: PythonFacts, entries: Sequence[Entry],
         objects: where machines leave builds.
         entries: of the lock; those that were not built are passed over.
         dpkg_digest: of the base image that the lock is for.
+        forgotten: whether upstream may have forgotten what a wheel was built from.
 
     Raises:
         RefusedError: a wheel has no provenance, or another one, or was built from what is not upstream's.
@@ -86,7 +94,7 @@ async def confirm(objects: Bucket, facts: PythonFacts, entries: Sequence[Entry],
             raise RefusedError(
                 f"{artifact.filename}: the lock does not say of its build what {where} says; screen again"
             )
-        await _vouched(facts, artifact.name, provenance)
+        await _vouched(facts, artifact.name, provenance, forgotten=forgotten)
 
     await together(one(entry.artifact, entry.built) for entry in entries if entry.built)
 
@@ -114,13 +122,16 @@ async def _provenance(objects: Bucket, filename: str, sdist: str, dpkg_digest: s
     return where, build.parse(data, where)
 
 
-async def _vouched(facts: PythonFacts, name: str, provenance: Provenance) -> None:
+async def _vouched(facts: PythonFacts, name: str, provenance: Provenance, *, forgotten: bool = False) -> None:
     """Whether everything that a wheel was built from is upstream's."""
     what, sdist = f"{provenance.wheel.name} was built from", provenance.sdist
-    await facts.vouched(name, sdist.name, sdist.digest.sha256, what)
+    await facts.vouched(name, sdist.name, sdist.digest.sha256, what, forgotten=forgotten)
     for file in provenance.requires:
         parsed = parse_filename(file.name)
-        await facts.vouched(parsed[0] if parsed else "", file.name, file.digest.sha256, f"{what} and with")
+        distribution = parsed[0] if parsed else ""
+        await facts.vouched(
+            distribution, file.name, file.digest.sha256, f"{what} and with", forgotten=forgotten
+        )
 
 
 async def _publish(
@@ -147,4 +158,11 @@ async def _publish(
     )
     url = f"{objects.url(name)}?alt=media"
     async with objects.google.download(url, f"gs://{objects.name}/{name}") as chunks:
-        await registry.put(artifact, approved(artifact, chunks))
+        await registry.put(artifact, approved(artifact, chunks, f"gs://{objects.name}/{name}"))
+    held = {each.sha256 for each in await registry.list() if each.filename == made.name}
+    if held != {made.digest.sha256}:
+        raise TransferError(
+            f"{origin}/{made.name}: holds {', '.join(sorted(held)) or 'nothing'} where SHA-256 "
+            f"{made.digest.sha256} was published; delete version {wheel.version} of {wheel.name} there, then "
+            "run again"
+        )

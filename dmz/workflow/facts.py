@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final
 
 from packaging.version import Version
 
-from dmz.errors import RefusedError
+from dmz.artifact import Artifact
+from dmz.errors import RefusedError, TransferError
 from dmz.promotion import licence
 from dmz.promotion.entry import Entry
 from dmz.promotion.evidence import Evidence, Publisher, Status
@@ -24,6 +26,7 @@ from dmz.registries.python import PythonRegistry, parse_filename
 from dmz.registries.simple import IndexFile, Page
 from dmz.registries.upstream import Upstream
 from dmz.workflow.claims import Say
+from dmz.workflow.kept import Kept
 
 _AT_ONCE: Final = 16
 _TELL: Final = 50
@@ -58,11 +61,13 @@ class PythonFacts:
         upstream: Upstream,
         registries: tuple[tuple[str, PythonRegistry], tuple[str, PythonRegistry]],
         say: Say,
+        archive: Kept | None = None,
     ) -> None:
         """Args:
         remote: the index of the remote repository.
         upstream: the index behind it.
         registries: with their ids, the remote repository and the one for what was built.
+        archive: what was ever admitted.
         """
         self._google = google
         self._remote = remote
@@ -70,16 +75,25 @@ class PythonFacts:
         self._registries = dict(registries)
         self._remote_id, self._built_id = (id for id, _ in registries)
         self._say = say
-        self._kept: list[Stored] = []
+        self._archive = archive
+        self._built: list[Stored] = []
+        self._kept: Mapping[Artifact, datetime] = {}
 
-    async def gather(self, entries: Sequence[Entry]) -> list[Evidence]:
+    async def gather(
+        self, entries: Sequence[Entry], kept: Mapping[Artifact, datetime] = MappingProxyType({})
+    ) -> list[Evidence]:
         """The facts of each entry, in their order.
+
+        Args:
+            kept: those that are to be had from the archive alone, with when they came there: they are at
+                least so old, where upstream does not say how old.
 
         Raises:
             RefusedError: repositories and upstream have different bytes, or metadata of something else.
             TransferError: an outer repository did not answer.
         """
-        self._kept = await self._registries[self._built_id].list()
+        self._built = await self._registries[self._built_id].list()
+        self._kept = kept
         done = 0
 
         async def one(entry: Entry) -> Evidence:
@@ -110,30 +124,38 @@ class PythonFacts:
             for version, files in sorted(versions.items(), key=lambda item: _version(item[0]))
         ]
 
-    async def vouched(self, name: str, filename: str, sha256: str, what: str) -> IndexFile:
+    async def vouched(
+        self, name: str, filename: str, sha256: str, what: str, *, forgotten: bool = False
+    ) -> None:
         """A file that went into a build, as upstream offers it; outer and upstream must agree on its SHA-256.
 
         Args:
             what: begins the message, such as `foo-1.0-py3-none-any.whl was built from`.
+            forgotten: whether a place that says nothing of the file will do.
 
         Raises:
             RefusedError: one of the two has other bytes, does not have it, or does not say.
         """
         page = await self._upstream.page(name)
+        try:
+            remote = await self._remote.files(name)
+        except TransferError:
+            if not forgotten:
+                raise
+            remote = []
         places = {
-            self._remote_id: await self._remote.files(name),
+            self._remote_id: remote,
             "upstream": page.files if page else (),
         }
         for place, files in places.items():
             found = [file for file in files if file.filename == filename]
             said = found[0].sha256 if found else ""
-            if said != sha256:
+            if said != sha256 and not (forgotten and not said):
                 raise RefusedError(
                     f"{what} {filename} of sha256:{sha256}, and {place} "
                     + (f"has sha256:{said}" if said else "does not say what that file is")
                     + "; find out why before you go on"
                 )
-        return found[0]
 
     async def _of(self, entry: Entry) -> Evidence:
         artifact = entry.artifact
@@ -144,7 +166,10 @@ class PythonFacts:
             file = self._told(entry, page)
             if file and not entry.built:
                 metadata = await self._upstream.metadata(file)
-        if metadata is None:
+        if metadata is None and artifact in self._kept and self._archive:
+            url = self._archive.contents.url(artifact.sha256)
+            metadata = await wheels.metadata(self._google, url, artifact, basic=False)
+        elif metadata is None:
             url = self._registries[artifact.origin].url(artifact)
             metadata = await wheels.metadata(self._google, url, artifact)
         said = licence.read(metadata) if metadata is not None else None
@@ -156,7 +181,7 @@ class PythonFacts:
         published = (file.moment if file else None) or entry.uploaded
         evidence = Evidence(
             entry if entry.built else replace(entry, uploaded=published),
-            published=published,
+            published=published or self._kept.get(artifact),
             licence=said.licence.expression if said else None,
             licence_text=said.licence.text if said else "",
             upstreams=upstreams,
@@ -195,12 +220,16 @@ class PythonFacts:
     async def _offering(self, entry: Entry) -> tuple[str, ...]:
         """The outer repositories that offer this name; a file name may have one content in all of them."""
         artifact = entry.artifact
+        try:
+            remote = await self._remote.files(artifact.name)
+        except TransferError:
+            if artifact not in self._kept:
+                raise
+            remote = []  # whoever does not answer offers nothing
         places = {
-            self._remote_id: [
-                (file.filename, file.sha256) for file in await self._remote.files(artifact.name)
-            ],
+            self._remote_id: [(file.filename, file.sha256) for file in remote],
             self._built_id: [
-                (file.filename, file.sha256) for file in self._kept if file.name == artifact.name
+                (file.filename, file.sha256) for file in self._built if file.name == artifact.name
             ],
         }
         for place, files in places.items():

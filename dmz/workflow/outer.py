@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
 from dmz.artifact import Artifact, Kind
@@ -13,6 +14,7 @@ from dmz.promotion.base_image import BaseImage
 from dmz.promotion.entry import FILES, Build, Entry
 from dmz.promotion.evidence import Evidence
 from dmz.promotion.inventory import File, Inventory, Wheel
+from dmz.promotion.release import Release
 from dmz.registries.bucket import Bucket, BucketRegistry
 from dmz.registries.google import Google, connect
 from dmz.registries.index import AptSuites, Found, IndexFile, PythonIndex
@@ -24,8 +26,10 @@ from dmz.resolution.metadata import approved_metadata
 from dmz.resolution.python import PythonResolution, resolution
 from dmz.workflow import builds
 from dmz.workflow.claims import Say
+from dmz.workflow.confirm import Confirmation, Inside
 from dmz.workflow.facts import Offered, PythonFacts
 from dmz.workflow.holdings import outer_suites
+from dmz.workflow.kept import Kept
 
 DEPENDENCY: Final = "dependency"
 """The reason of a deb that the workload does not name: apt does not say which package wanted it."""
@@ -53,10 +57,6 @@ async def file_entries(bucket: Registry, claimed: Sequence[File]) -> list[Entry]
     return entries
 
 
-Inside = Callable[[], Awaitable[Collection[tuple[str, int]]]]
-"""Asks for SHA-256 and size of everything that the inner repositories hold."""
-
-
 class Outer:
     """What the outer repositories and their upstream say."""
 
@@ -77,6 +77,9 @@ class Outer:
         self._place = (project, location)
         self._suites = outer_suites(google, outputs, image)
         self._python: PythonFacts | None = None
+        self._kept = Kept.of(google, outputs)
+        self.kept: dict[Artifact, datetime] = {}
+        """What was to be had from the archive alone, with when it came there."""
 
     @property
     def suites(self) -> AptSuites:
@@ -121,21 +124,28 @@ class Outer:
         """The facts about entries that there are already: of a lock, or of a new resolution.
 
         Args:
-            inside: asks what the inner repositories hold. Suites drop a deb when they get a newer
-                one; what was approved before and lies inside is still what it was. Asked only if one is gone.
+            inside: as `Confirmation.confirm` takes it.
 
         Raises:
-            RefusedError: a repository does not offer an entry any more, or another file under its name.
+            RefusedError: a repository does not offer an entry any more and nobody keeps it, or it offers
+                another file under its name.
             TransferError: a repository did not answer.
         """
         await self._confirm(entries, inside)
         return await self._evidence(entries)
 
-    async def confirm_builds(self, entries: Sequence[Entry], dpkg_digest: str) -> None:
-        """Whether what a lock says of the wheels that were built is true; errors as of `builds.confirm`."""
-        if any(entry.built for entry in entries):
+    async def confirm_builds(self, release: Release) -> None:
+        """Whether what a lock says of the wheels that were built is true; errors as of `builds.confirm`.
+
+        Upstream may have forgotten what they were built from if these very locks were attested before: then
+        it was compared.
+        """
+        if any(entry.built for entry in release.entries):
             objects = Bucket(self.google, self.outputs["buildsBucket"])
-            await builds.confirm(objects, await self._facts(), entries, dpkg_digest)
+            before = self._kept is not None and await self._kept.had(release.digest)
+            await builds.confirm(
+                objects, await self._facts(), release.entries, release.dpkg_digest, forgotten=before
+            )
 
     async def offered(self, name: str) -> list[Offered]:
         """The versions of a distribution that the outer repository offers, oldest first, with what upstream
@@ -233,6 +243,7 @@ class Outer:
                 Upstream(self.google.client, upstream),
                 ((self.remote_id, remote), (self._built_id, self.built_registry)),
                 self._say,
+                self._kept,
             )
         return self._python
 
@@ -242,65 +253,25 @@ class Outer:
         found: dict[str, Evidence] = {}
         if python:
             self._say(f"asking the upstream about {len(python)} distributions")
-            for evidence in await (await self._facts()).gather(python):
+            for evidence in await (await self._facts()).gather(python, self.kept):
                 found[evidence.entry.artifact.key] = evidence
         return [found.get(entry.artifact.key) or await self._other(entry) for entry in entries]
 
     async def _other(self, entry: Entry) -> Evidence:
         """A deb or a file. When a version entered its suite, no mirror says; of a file, nobody tells more."""
         artifact = entry.artifact
-        if artifact.kind is Kind.FILE:
+        if artifact.kind is Kind.FILE or artifact in self.kept:
             return Evidence(entry, upstreams=(artifact.origin,))
         places = [place.repository for place in await self._suites.named(artifact.name)]
         return Evidence(entry, upstreams=tuple(dict.fromkeys(places)))
 
     async def _confirm(self, entries: Sequence[Entry], inside: Inside | None = None) -> None:
-        """Whether the repositories offer these entries, as the entries say."""
-        offered: dict[str, tuple[str, int | None]] = {}
-        for id, index in ((self.remote_id, self.remote), (self._built_id, self._built)):
-            wanted = [
-                (entry.artifact.name, entry.artifact.filename)
-                for entry in entries
-                if entry.artifact.kind is Kind.PYPI and entry.artifact.origin == id
-            ]
-            for file in (await index.describe(wanted)).values() if wanted else ():
-                offered[f"{id}/{file.filename}"] = file.sha256, file.size
-        debs = [entry.artifact for entry in entries if entry.artifact.kind is Kind.APT]
-        places = await self._suites.find({(deb.name, deb.version, deb.architecture) for deb in debs})
-        for deb in debs:
-            if place := places.get((deb.name, deb.version, deb.architecture)):
-                offered[f"{deb.origin}/{deb.filename}"] = place.stanza.sha256, place.stanza.size
-        gone = [deb for deb in debs if f"{deb.origin}/{deb.filename}" not in offered]
-        kept = await inside() if gone and inside else ()
-        for deb in gone:
-            if (deb.sha256, deb.size) in kept:
-                offered[f"{deb.origin}/{deb.filename}"] = deb.sha256, deb.size
-        if any(entry.artifact.kind is Kind.FILE for entry in entries):
-            # The same file name may be there with several contents, each at a place of its own.
-            wanted_files = {(entry.artifact.filename, entry.artifact.sha256) for entry in entries}
-            for stored in await self.files.list():
-                if (stored.filename, stored.sha256) in wanted_files:
-                    offered[f"{FILES}/{stored.filename}"] = stored.sha256, stored.size
-        for entry in entries:
-            artifact = entry.artifact
-            where = f"{artifact.origin}/{artifact.filename}"
-            if where not in offered:
-                raise RefusedError(
-                    f"{artifact.key} {artifact.version}: {artifact.origin} does not offer "
-                    f"{artifact.filename} any more; discover and screen anew"
-                )
-            if (artifact.origin == self._built_id) is not bool(entry.built):
-                raise RefusedError(
-                    f"{artifact.filename}: it is from {artifact.origin}, and the entry "
-                    + ("says that it was built" if entry.built else "does not say what it was built from")
-                    + "; discover and screen anew"
-                )
-            sha256, size = offered[where]
-            if sha256 != artifact.sha256 or size != artifact.size:
-                raise RefusedError(
-                    f"{artifact.filename}: approved is sha256:{artifact.sha256} of {artifact.size} bytes, "
-                    f"{artifact.origin} has sha256:{sha256} of {size}; find out who changed it"
-                )
+        """Whether the repositories offer these entries, as the entries say, or the archive keeps them."""
+        python = {self.remote_id: self.remote, self._built_id: self._built}
+        found = Confirmation(python, self._built_id, self._suites, self.files, self._kept)
+        self.kept |= await found.confirm(entries, inside)
+        if self.kept:
+            self._say(f"{len(self.kept)} files are kept in the archive, and nowhere else outside")
 
 
 def deb_entry(place: Found, why: str) -> Entry:

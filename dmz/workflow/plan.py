@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dmz.promotion import lines
+from dmz.promotion import drift
 from dmz.promotion import release as releases
 from dmz.promotion.plan import Plan
 from dmz.promotion.plan import plan as compare
@@ -31,5 +31,10 @@ async def plan(estate: Estate, say: Say) -> Plan:
     async with connect(outputs["location"]) as google:
         say("reading what the inner repositories have")
         stored = await held_inside(google, outputs)
-    before = [each["outputs"]["packages"] for each in estate.inner.resources(SYNC)]
-    return compare(desired, stored, [artifact for packages in before for artifact in lines.parse(packages)])
+    return compare(desired, stored, approved_before(estate))
+
+
+def approved_before(estate: Estate) -> set[str]:
+    """The SHA-256 of what the releases of earlier syncs approved for the inner stack, as its state tells."""
+    before = [each["outputs"] for each in estate.inner.resources(SYNC)]
+    return set().union(*(drift.approved(each["packages"], each.get("lingering") or ()) for each in before))

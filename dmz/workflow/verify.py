@@ -28,6 +28,8 @@ class Verified:
     report: Report
     differences: tuple[Difference, ...]
     """Empty: everything is as released."""
+    archived: int
+    """How many of the files no outer repository offers any more, so that only outer's archive has them."""
 
     @property
     def holds(self) -> bool:
@@ -94,5 +96,5 @@ async def verify(
         outside = await held_outside(google, outer, estate.base_image, release.artifacts)
         say("reading what the inner repositories have")
         inside = await held_inside(google, inner)
-    found = differences(release.artifacts, outside, inside, report.held, others)
-    return Verified(release, report, tuple(found))
+    found = differences(release.artifacts, outside.held, inside, report.held, others)
+    return Verified(release, report, tuple(found), outside.archived)

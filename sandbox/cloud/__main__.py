@@ -22,6 +22,7 @@ from sandbox.cloud.endpoints import address, listen
 from sandbox.cloud.server import GoogleFront
 from sandbox.cloud.services import buckets, tpu
 from sandbox.cloud.tokens import write_secret
+from sandbox.errors import SandboxError
 from sandbox.machines import Machines
 
 _LOG: Final = logging.getLogger("sandbox.cloud")
@@ -81,6 +82,8 @@ def main(root: Path, cache: Path | None) -> None:
             sys.exit(f"{root}: a daemon of this sandbox is running already")
         try:
             asyncio.run(run(root, cache))
+        except SandboxError as error:
+            sys.exit(str(error))
         except OSError as error:
             _LOG.exception("the daemon failed")
             sys.exit(str(error))

@@ -10,6 +10,8 @@ from typing import Any, Final, Protocol
 
 from aiohttp import web
 
+from sandbox.cloud import options
+from sandbox.cloud.options import Options
 from sandbox.cloud.requests import RequestLog
 from sandbox.cloud.store import Store
 from sandbox.cloud.tokens import Tokens
@@ -57,6 +59,7 @@ class Cloud:
     store: Store
     tokens: Tokens
     requests: RequestLog
+    options: Options = field(default_factory=Options)
     machines: Machinery | None = None
     """None only while the daemon starts."""
     endpoints: dict[str, str] = field(default_factory=dict)
@@ -68,8 +71,14 @@ class Cloud:
     _reconciled: int = 0
 
     @classmethod
-    def open(cls, root: Path, cache: Path | None = None) -> Cloud:
-        """The cloud whose state lies in `root`; begins one when there is none."""
+    def open(cls, root: Path, cache: Path | None = None, said: Options | None = None) -> Cloud:
+        """The cloud whose state lies in `root`; begins one when there is none.
+
+        Its options are those that are `said`, or else in `root`'s file of options.
+
+        Raises:
+            SandboxError: that file says something that can't be.
+        """
         root = root.absolute()
         cache = (cache or root / "cache").absolute()
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -80,6 +89,7 @@ class Cloud:
             store=Store(root / "resources.jsonl"),
             tokens=Tokens(root / "token.key"),
             requests=RequestLog(root / "requests.jsonl"),
+            options=said or Options.read(root / options.FILE),
         )
 
     @property

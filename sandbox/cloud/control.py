@@ -48,13 +48,24 @@ _TYPES: Final = {
 class Control:
     """Answers the calls of one API."""
 
-    def __init__(self, cloud: Cloud, api: Api, kinds: list[Kind], overrides: Mapping[str, Handler]) -> None:
-        """`kinds` are those of all APIs, for what refers to what; `overrides` are by method id."""
+    def __init__(
+        self,
+        cloud: Cloud,
+        api: Api,
+        kinds: list[Kind],
+        overrides: Mapping[str, Handler],
+        charge: Callable[[Cloud, Method, Call], None] | None = None,
+    ) -> None:
+        """`kinds` are those of all APIs, for what refers to what; `overrides` are by method id.
+
+        `charge` refuses a call that is over a quota.
+        """
         self._cloud = cloud
         self.api = api
         self._kinds = kinds
         self._by_collection = {kind.collection: kind for kind in kinds}
         self._overrides = overrides
+        self._charge = charge
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one authenticated request; `ApiError` for what Google refuses or the sandbox has not."""
@@ -73,6 +84,8 @@ class Control:
 
     async def _dispatch(self, method: Method, call: Call) -> Resource | web.StreamResponse:
         run = self._behaviour(method)
+        if self._charge:
+            self._charge(self._cloud, method, call)
         if (asked := self._asked_of(method, call)) is not None:
             for permission in access.permissions_of(method.id):
                 access.require(self._cloud, call.identity, permission, asked)

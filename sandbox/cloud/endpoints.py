@@ -29,6 +29,7 @@ _BASES: Final[Mapping[str, tuple[str, str]]] = {
     "GOOGLE_STORAGE_CUSTOM_ENDPOINT": ("storage", "storage/v1/"),
     "GOOGLE_TPU_V2_CUSTOM_ENDPOINT": ("tpu", "v2/"),
     "STORAGE_EMULATOR_HOST": ("storage", ""),
+    "DMZ_OAUTH2_ENDPOINT": ("oauth2", "/"),
     "DMZ_PYTHON_REPOSITORY_ENDPOINT": ("python", "/"),
     "DMZ_APT_REPOSITORY_ENDPOINT": ("apt", "/"),
 }

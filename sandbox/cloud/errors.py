@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+import errno
+import sqlite3
+from collections.abc import Mapping
+from typing import Any, Final
+
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+_SQLITE_FULL: Final = {13, 778, 4874}
+"""SQLITE_FULL, and what its journal says when it can't grow: SQLITE_IOERR_WRITE, SQLITE_IOERR_SHMSIZE
+(https://www.sqlite.org/rescode.html)."""
 
 
 class ApiError(Exception):
     """A call that is refused; the server renders it as Google's JSON error."""
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
-        """`status` is the HTTP status, `reason` the canonical code (`NOT_FOUND`), `message` one line."""
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        *,
+        details: list[dict[str, Any]] | None = None,
+        headers: Mapping[str, str] | None = None,
+        legacy: Mapping[str, str] | None = None,
+    ) -> None:
+        """`status` is the HTTP status, `reason` the canonical code (`NOT_FOUND`), `message` one line.
+
+        `details` are messages of google.rpc, `headers` go out with the answer, and `legacy` is what the older
+        form of errors has besides or instead (`reason`, `location`).
+        """
         super().__init__(message)
         self.status = status
         self.reason = reason
         self.message = message
+        self.details = details
+        self.headers = headers or {}
+        self.legacy = legacy or {}
 
     def body(self) -> dict[str, Any]:
         """The answer's body: the canonical code, and the older `errors` list that some clients read."""
@@ -21,14 +45,20 @@ class ApiError(Exception):
         legacy = head + "".join(word.capitalize() for word in tail)
         if self.reason == "PERMISSION_DENIED":
             legacy = "forbidden"
-        return {
-            "error": {
-                "code": self.status,
-                "message": self.message,
-                "status": self.reason,
-                "errors": [{"message": self.message, "domain": "global", "reason": legacy}],
-            }
-        }
+        older = {"message": self.message, "domain": "global", "reason": legacy, **self.legacy}
+        error = {"code": self.status, "message": self.message, "status": self.reason, "errors": [older]}
+        return {"error": {**error, "details": self.details} if self.details else error}
+
+
+def refusal(error: BaseException) -> ApiError | None:
+    """What a failure of this host is to a client: 507 if the disk is full; None for anything else."""
+    if isinstance(error, ApiError):
+        return error
+    full = isinstance(error, OSError) and error.errno in _FULL
+    full |= isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode in _SQLITE_FULL
+    if not full:
+        return None
+    return ApiError(507, "RESOURCE_EXHAUSTED", "The sandbox's disk is full; make room there, then try again")
 
 
 def invalid(message: str) -> ApiError:

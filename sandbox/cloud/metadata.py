@@ -16,10 +16,10 @@ from aiohttp import web
 
 from sandbox.cloud.context import OPERATOR, Cloud
 from sandbox.cloud.references import project_number, resource_path
-from sandbox.cloud.tokens import LIFETIME
+from sandbox.cloud.tokens import CLOUD_PLATFORM, LIFETIME, PERSON
 
 HEADER: Final = "Metadata-Flavor"
-_SCOPES: Final = ["https://www.googleapis.com/auth/cloud-platform"]
+_SCOPES: Final = [CLOUD_PLATFORM]
 _POLL_SECONDS: Final = 0.3
 _LONGEST_WAIT: Final = 3600
 HOST_PROJECT: Final = "sandbox"
@@ -205,14 +205,16 @@ def _machine(cloud: Cloud, name: str) -> Bearer | None:
 
 
 def _tree(cloud: Cloud, identity: str, email: str, project: str, rest: dict[str, Any]) -> dict[str, Any]:
+    scopes = list(PERSON) if identity == OPERATOR else _SCOPES
+
     def token() -> dict[str, Any]:
-        issued = cloud.tokens.issue(identity)
+        issued = cloud.tokens.issue(identity, scopes=scopes)
         return {"access_token": issued, "expires_in": LIFETIME, "token_type": "Bearer"}
 
     account = {
         "aliases": ["default"],
         "email": email,
-        "scopes": _SCOPES,
+        "scopes": scopes,
         "token": token,
     }
     instance = {**rest["instance"], "service-accounts": {"default": account, email: account}}

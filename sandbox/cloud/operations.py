@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from typing import Any, Final
 
 from sandbox.cloud.context import Cloud
-from sandbox.cloud.errors import ApiError
+from sandbox.cloud.errors import ApiError, refusal
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -58,15 +58,21 @@ def start(
         outcome: dict[str, Any]
         try:
             outcome = {"response": await work}
-        except ApiError as error:
-            outcome = {"error": {"code": _CODES.get(error.reason, 2), "message": error.message}}
         except Exception as error:
-            _LOG.exception("operation %s failed", operation["name"])
-            outcome = {"error": {"code": _CODES["INTERNAL"], "message": str(error) or type(error).__name__}}
+            known = refusal(error)
+            if known is None:
+                _LOG.exception("operation %s failed", operation["name"])
+                known = ApiError(500, "INTERNAL", str(error) or type(error).__name__)
+            outcome = {"error": status(known)}
         _put(cloud, parent, {**operation, "done": True, **outcome})
 
     cloud.background(carry_out())
     return operation
+
+
+def status(error: ApiError) -> dict[str, Any]:
+    """A refusal as google.rpc.Status."""
+    return {"code": _CODES.get(error.reason, 2), "message": error.message}
 
 
 def forget_all(cloud: Cloud) -> None:

@@ -25,7 +25,8 @@ _GRANTABLE: Final = {
     "storage": re.compile(r"roles/storage\."),
 }
 """The roles that can be granted on a resource of a service, where Google is known to refuse others."""
-_OWN_ACCOUNT: Final = re.compile(r"serviceAccount:([^@]+@([^.@]+)\.iam\.gserviceaccount\.com)")
+_OWN_ACCOUNT: Final = re.compile(r"serviceAccount:([^@]+@(?!gcp-sa-)([^.@]+)\.iam\.gserviceaccount\.com)")
+"""A service account of a project; those at `gcp-sa-…` are Google's own service agents."""
 
 
 def get(store: Store, name: str) -> dict[str, Any]:

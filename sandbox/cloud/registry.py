@@ -22,6 +22,7 @@ from sandbox.cloud.services import (
     dns,
     iam,
     iamcredentials,
+    oauth2,
     resourcemanager,
     serviceusage,
     tpu,
@@ -42,6 +43,8 @@ class Service:
     """Of its API, the one that clients take first; empty for a data plane alone."""
     basic: bool = False
     """Whether the token may come by Basic authentication."""
+    anonymous: bool = False
+    """Whether it asks for no token."""
 
 
 def _api(name: str, *versions: str) -> Service:
@@ -60,6 +63,7 @@ SERVICES: Final = (
     _api("serviceusage", "v1"),
     _api("storage", "v1"),
     _api("tpu", "v2"),
+    Service("oauth2", "oauth2.googleapis.com", r"oauth2\.googleapis\.com", anonymous=True),
     Service("python", "python.pkg.dev", r"[a-z0-9-]+-python\.pkg\.dev", basic=True),
     Service("apt", "apt.pkg.dev", r"[a-z0-9-]+-apt\.pkg\.dev", basic=True),
 )
@@ -95,7 +99,8 @@ def applications(cloud: Cloud) -> Iterator[tuple[Service, re.Pattern[str], web.A
     """Each service with the application that answers for the paths that a pattern matches."""
     for service in SERVICES:
         for version in reversed(service.versions):
-            control = Control(cloud, load(service.name, version), KINDS, OVERRIDES)
+            charge = artifact_registry.charge_method if service.name == "artifactregistry" else None
+            control = Control(cloud, load(service.name, version), KINDS, OVERRIDES, charge)
             app = web.Application()
             app.router.add_route("*", "/{path:.*}", control.handle)
             if version != service.versions[0]:
@@ -105,6 +110,8 @@ def applications(cloud: Cloud) -> Iterator[tuple[Service, re.Pattern[str], web.A
             yield service, rule, app
         if service.name == "storage":
             yield service, _ANY, storage.application(cloud)
+        if service.name == "oauth2":
+            yield service, _ANY, oauth2.application(cloud)
         if service.name == "python":
             yield service, _ANY, artifact_registry.application_python(cloud)
         if service.name == "apt":

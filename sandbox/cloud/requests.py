@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import logging
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +11,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from sandbox.cloud.lines import Lines
 from sandbox.cloud.tokens import PATTERN
+
+_LOG: Final = logging.getLogger(__name__)
 
 MASK: Final = "[masked]"
 _SECRET: Final = re.compile(
@@ -55,7 +58,7 @@ class RequestLog:
 
     def __init__(self, path: Path) -> None:
         """Write to `path`, which is made (0600) when it isn't there."""
-        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a")
+        self._lines = Lines(path)
 
     def write(self, entry: Entry) -> None:
         """Keep one request, with everything secret in it masked."""
@@ -63,12 +66,14 @@ class RequestLog:
         record["path"] = masked(entry.path)
         record["query"] = masked(entry.query)
         record["body"] = masked(entry.body)
-        self._file.write(json.dumps(record, separators=(",", ":")) + "\n")
-        self._file.flush()
+        try:
+            self._lines.append(json.dumps(record, separators=(",", ":")) + "\n")
+        except OSError as error:  # what was asked for is answered all the same
+            _LOG.warning("%s %s is not in the request log: %s", entry.method, record["path"], error.strerror)
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self._lines.close()
 
 
 def note_data(request: web.BaseRequest, size: int, sha256: str) -> None:

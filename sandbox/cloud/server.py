@@ -19,7 +19,7 @@ from aiohttp.web_urldispatcher import AbstractRuleMatching, MatchedSubAppResourc
 from sandbox.cloud import metadata
 from sandbox.cloud.authority import Authority
 from sandbox.cloud.context import Cloud
-from sandbox.cloud.errors import ApiError, not_found, unauthenticated
+from sandbox.cloud.errors import ApiError, not_found, refusal, unauthenticated
 from sandbox.cloud.registry import SERVICES, Service, applications
 from sandbox.cloud.requests import DATA, Data, Entry
 
@@ -135,25 +135,36 @@ class GoogleFront:
         try:
             response = await handler(request)
         except ApiError as error:
-            response = web.json_response(error.body(), status=error.status)
-            if error.status == HTTPStatus.UNAUTHORIZED:
-                service = self.service(request)
-                scheme = "Basic" if service is not None and service.basic else "Bearer"
-                response.headers[hdrs.WWW_AUTHENTICATE] = f'{scheme} realm="Google"'
+            response = self._refused(request, error)
         except web.HTTPException as error:
             self._write(request, error)
             raise
         except ConnectionError:
             raise
         except Exception as error:
-            _LOG.exception("%s %s failed", request.method, request.path)
-            response = web.json_response(
-                ApiError(500, "INTERNAL", f"The sandbox failed: {error!r}; see its log.").body(), status=500
-            )
+            known = refusal(error)
+            if known is None:
+                _LOG.exception("%s %s failed", request.method, request.path)
+                known = ApiError(500, "INTERNAL", f"The sandbox failed: {error!r}; see its log.")
+            response = self._refused(request, known)
             if request.get(_STARTED):
                 self._write(request, response)
                 raise
         await self._keep(request, response)
+        return response
+
+    def _refused(self, request: web.Request, error: ApiError) -> web.Response:
+        """A refusal in the service's form: Google's JSON, or text for who reads what pip or apt print."""
+        service = self.service(request)
+        data_plane = service is not None and service.basic
+        response = (
+            web.Response(status=error.status, text=error.message + "\n", headers=error.headers)
+            if data_plane
+            else web.json_response(error.body(), status=error.status, headers=error.headers)
+        )
+        if error.status == HTTPStatus.UNAUTHORIZED:
+            scheme = "Basic" if data_plane else "Bearer"
+            response.headers[hdrs.WWW_AUTHENTICATE] = f'{scheme} realm="Google"'
         return response
 
     @web.middleware
@@ -163,6 +174,9 @@ class GoogleFront:
         if service is None:
             raise not_found(f"The sandbox does not have {request.host}.")
         token = _token(request, service)
+        if service.anonymous:
+            request["identity"] = self._cloud.tokens.identity(token or "")
+            return await handler(request)
         if token is None:
             raise unauthenticated(
                 "Request is missing required authentication credential. Expected OAuth 2 access token."

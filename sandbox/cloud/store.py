@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from sandbox.cloud.lines import Lines
 
 
 class Store:
@@ -27,7 +30,7 @@ class Store:
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.writelines(_line(name, text) for name, text in self._records.items())
         fresh.replace(path)
-        self._journal = path.open("a", encoding="utf-8")
+        self._journal = Lines(path)
 
     def get(self, name: str) -> dict[str, Any] | None:
         """A copy of the resource, or None."""
@@ -38,26 +41,27 @@ class Store:
         """Declare or replace a resource."""
         text = _compact(resource)
         if self._records.get(name) != text:
+            self._journal.append(_line(name, text))
             self._records[name] = text
-            self._append(name, text)
 
     def delete(self, name: str) -> None:
         """Forget a resource; one that is not there is fine."""
-        if self._records.pop(name, None) is not None:
-            self._append(name, "null")
+        if name in self._records:
+            self._journal.append(_line(name, "null"))
+            del self._records[name]
 
     def list(self, prefix: str) -> dict[str, dict[str, Any]]:
         """Copies of all resources whose name starts with `prefix`, sorted by name."""
         names = sorted(name for name in self._records if name.startswith(prefix))
         return {name: json.loads(self._records[name]) for name in names}
 
+    def names(self, prefix: str) -> Iterator[str]:
+        """The names that start with `prefix`, in no order."""
+        return (name for name in self._records if name.startswith(prefix))
+
     def close(self) -> None:
         """Close the journal; the store can't be changed any more."""
         self._journal.close()
-
-    def _append(self, name: str, text: str) -> None:
-        self._journal.write(_line(name, text))
-        self._journal.flush()
 
 
 def read_records(path: Path) -> dict[str, dict[str, Any]]:

@@ -11,15 +11,32 @@ import os
 import re
 import secrets
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 LIFETIME: Final = 3600
 """Seconds that a token lasts, as Google's."""
 
+CLOUD_PLATFORM: Final = "https://www.googleapis.com/auth/cloud-platform"
+EMAIL: Final = "https://www.googleapis.com/auth/userinfo.email"
+PERSON: Final = (CLOUD_PLATFORM, EMAIL, "openid")
+"""The scopes of a person's application default credentials."""
+
 _PREFIX: Final = "ya29.sandbox."
 PATTERN: Final = re.compile(r"ya29\.sandbox\.[\w.=-]*")
 """What a token looks like, so that one can be kept out of logs."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a valid token says."""
+
+    identity: str
+    end: int
+    """Seconds since 1970."""
+    scopes: tuple[str, ...]
 
 
 class Tokens:
@@ -34,15 +51,19 @@ class Tokens:
             write_secret(key, secrets.token_hex(32))
         self._key = bytes.fromhex(key.read_text().strip())
 
-    def issue(self, identity: str, lifetime: int = LIFETIME) -> str:
+    def issue(self, identity: str, lifetime: int = LIFETIME, scopes: Sequence[str] = PERSON) -> str:
         """A token for `identity` (`user:…`, `serviceAccount:…`) that lasts `lifetime` seconds."""
-        claim = base64.urlsafe_b64encode(
-            json.dumps({"identity": identity, "end": int(time.time()) + lifetime}).encode()
-        ).decode()
+        content = {"identity": identity, "end": int(time.time()) + lifetime, "scopes": list(scopes)}
+        claim = base64.urlsafe_b64encode(json.dumps(content).encode()).decode()
         return f"{_PREFIX}{claim}.{self._sign(claim)}"
 
     def identity(self, token: str) -> str | None:
         """Whom the token stands for; None if this sandbox didn't issue it or if it has expired."""
+        claim = self.claim(token)
+        return claim.identity if claim else None
+
+    def claim(self, token: str) -> Claim | None:
+        """What the token says; None if this sandbox didn't issue it or if it has expired."""
         claim, _, signature = token.removeprefix(_PREFIX).partition(".")
         if not token.startswith(_PREFIX) or not token.isascii():
             return None
@@ -52,7 +73,9 @@ class Tokens:
             content = json.loads(base64.urlsafe_b64decode(claim))
         except (ValueError, binascii.Error):
             return None
-        return str(content["identity"]) if content["end"] > time.time() else None
+        if content["end"] <= time.time():
+            return None
+        return Claim(str(content["identity"]), int(content["end"]), tuple(content.get("scopes", PERSON)))
 
     def _sign(self, claim: str) -> str:
         return hmac.new(self._key, claim.encode(), hashlib.sha256).hexdigest()

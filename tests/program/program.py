@@ -37,6 +37,7 @@ OUTER_OUTPUTS: Mapping[str, Any] = {
     "attestationPublicKey": PEM,
     "attestorServiceAccount": "dmz-attestor@dmz-outer.iam.gserviceaccount.com",
     "attestationsBucket": "dmz-outer-attestations",
+    "archiveBucket": "dmz-outer-archive",
 }
 
 

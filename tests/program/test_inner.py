@@ -181,7 +181,15 @@ class TestWhoMayWhat:
             ("dmz-inner-release", "roles/storage.objectViewer", MACHINE),
             ("dmz-inner-release", "roles/storage.objectAdmin", SYNC),
             ("dmz-inner-reports", "roles/storage.objectCreator", MACHINE),
+            ("dmz-inner-staging", "roles/storage.objectUser", SYNC),
         }
+
+    def test_what_was_staged_and_forgotten_goes_by_itself(self, inner: Run) -> None:
+        staging = inner.one("gcp:storage/bucket:Bucket", "staging")
+        assert staging.inputs["lifecycleRules"] == [{"action": {"type": "Delete"}, "condition": {"age": 7}}]
+        assert staging.inputs["softDeletePolicy"] == {"retentionDurationSeconds": 0}
+        for name in ("release", "reports"):
+            assert "lifecycleRules" not in inner.one("gcp:storage/bucket:Bucket", name).inputs
 
     def test_buckets_are_closed(self, inner: Run) -> None:
         for bucket in inner.of("gcp:storage/bucket:Bucket"):
@@ -289,6 +297,8 @@ class TestSync:
         }
         assert sync.inputs["releaseBucket"] == "dmz-inner-release"
         assert sync.inputs["filesBucket"] == "dmz-outer-files"
+        assert sync.inputs["archiveBucket"] == "dmz-outer-archive"
+        assert sync.inputs["stagingBucket"] == "dmz-inner-staging"
         assert sync.inputs["syncServiceAccount"] == SYNC.removeprefix("serviceAccount:")
         assert sync.inputs["releaseFolder"] == "releases"
         assert (sync.inputs["adopt"], sync.inputs["withdrawOnDelete"]) == (False, False)
@@ -298,6 +308,7 @@ class TestSync:
     def test_it_waits_until_it_may_write(self, inner: Run) -> None:
         [sync] = inner.of(SYNC_TYPE)
         assert {"apt", "python", "release", "apt-sync-writes", "release-sync-writes"} <= sync.after
+        assert {"staging", "staging-sync-writes"} <= sync.after
 
     def test_other_workloads_releases_stay_in(self, checkout: Path, released: Release) -> None:
         other = write_release(checkout / "releases", WHEEL, workload="other")
@@ -496,7 +507,9 @@ class TestOuterSide:
         assert "\n" not in done.error
         assert done.resources == []
 
-    @pytest.mark.parametrize("name", ["attestationPublicKey", "attestorServiceAccount", "attestationsBucket"])
+    @pytest.mark.parametrize(
+        "name", ["attestationPublicKey", "attestorServiceAccount", "attestationsBucket", "archiveBucket"]
+    )
     def test_an_outer_stack_of_an_earlier_version_has_to_come_up_again(
         self, checkout: Path, name: str
     ) -> None:

@@ -16,6 +16,7 @@ MACHINE = "serviceAccount:dmz-machine@dmz-outer.iam.gserviceaccount.com"
 SYNC = "serviceAccount:dmz-sync@dmz-outer.iam.gserviceaccount.com"
 ATTESTOR = "serviceAccount:dmz-attestor@dmz-outer.iam.gserviceaccount.com"
 PUBLISHER = "serviceAccount:dmz-publisher@dmz-outer.iam.gserviceaccount.com"
+ARCHIVIST = "serviceAccount:dmz-archivist@dmz-outer.iam.gserviceaccount.com"
 KEY = "projects/dmz-outer/locations/us-central1/keyRings/dmz/cryptoKeys/attestation"
 READER = "roles/artifactregistry.reader"
 
@@ -141,6 +142,9 @@ class TestWhoMayWhat:
             ("dmz-outer-attestations", "roles/storage.objectCreator", ATTESTOR),
             ("dmz-outer-attestations", "roles/storage.objectViewer", ATTESTOR),
             ("dmz-outer-attestations", "roles/storage.objectViewer", SYNC),
+            ("dmz-outer-archive", "roles/storage.objectCreator", SYNC),
+            ("dmz-outer-archive", "roles/storage.objectViewer", SYNC),
+            ("dmz-outer-archive", "roles/storage.objectUser", ARCHIVIST),
         }
 
     def test_buckets_are_closed(self, outer: Run) -> None:
@@ -148,11 +152,11 @@ class TestWhoMayWhat:
             assert bucket.inputs["uniformBucketLevelAccess"] is True
             assert bucket.inputs["publicAccessPrevention"] == "enforced"
 
-    def test_only_operators_may_act_as_the_sync_and_the_publisher(self, checkout: Path) -> None:
+    def test_only_operators_may_act_as_sync_publisher_and_archivist(self, checkout: Path) -> None:
         people = ["user:a@example.com", "group:b@example.com"]
         done = run("outer", operators=people, attestors=[])
         granted = members(done.of("gcp:serviceaccount/iAMMember:IAMMember"), "serviceAccountId")
-        accounts = [each.removeprefix("serviceAccount:") for each in (SYNC, PUBLISHER)]
+        accounts = [each.removeprefix("serviceAccount:") for each in (SYNC, PUBLISHER, ARCHIVIST)]
         assert granted == {
             (f"projects/dmz-outer/serviceAccounts/{account}", "roles/iam.serviceAccountTokenCreator", person)
             for person in people

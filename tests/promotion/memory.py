@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 
 from dmz.artifact import Artifact
 from dmz.errors import TransferError
 from dmz.promotion.place import Slot, slot, unit
-from dmz.registries.interface import Registry, Stored
+from dmz.registries.interface import Archive, Registry, Stored
 from tests.promotion.builders import sha
 
 
 class Memory:
     """Holds bytes; never two contents in one place; a withdrawal takes whole versions."""
 
-    def __init__(self, chunk: int = 7) -> None:
+    def __init__(self, chunk: int = 7, *, stages: bool = False) -> None:
+        """`stages`: whether what is put has to be admitted before anybody sees it."""
         self.held: dict[Slot, tuple[Stored, bytes]] = {}
+        self.stages = stages
+        self.waiting: dict[Artifact, bytes] = {}
         self.log: list[str] = []
         self.failures: dict[str, int] = {}
         """File name → how many more transfers of it break off."""
@@ -61,10 +64,26 @@ class Memory:
         finally:
             self.active -= 1
         self.log.append(f"put {artifact.filename}")
-        present = self.held.get(slot(artifact))
-        if present and present[1] != content:
-            raise TransferError(f"{artifact.filename}: the entity exists already")
-        self.add(artifact, content)
+        if self.stages:
+            self.waiting[artifact] = content
+        elif slot(artifact) not in self.held:
+            self.add(artifact, content)
+
+    async def staged(self, artifacts: Collection[Artifact]) -> set[Artifact]:
+        return self.waiting.keys() & set(artifacts)
+
+    async def admit(self, artifacts: Collection[Artifact]) -> None:
+        if self.stages:
+            self.log.append(f"admit {len(artifacts)}")
+        for artifact in artifacts:
+            content = self.waiting.pop(artifact, None)
+            if content is not None and slot(artifact) not in self.held:
+                self.add(artifact, content)
+
+    async def settle(self, artifacts: Collection[Artifact]) -> None:
+        if self.stages:
+            self.log.append(f"settle {len(artifacts)}")
+            self.waiting.clear()
 
     async def withdraw(self, stored: Iterable[Stored]) -> None:
         going = {unit(each) for each in stored}
@@ -72,6 +91,38 @@ class Memory:
         self.held = {place: each for place, each in self.held.items() if unit(each[0]) not in going}
 
 
+class MemoryArchive:
+    """Keeps bytes by their digest; never replaces, never deletes."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+        self.log: list[str] = []
+
+    async def list(self) -> set[str]:
+        return set(self.kept)
+
+    @asynccontextmanager
+    async def open(self, artifact: Artifact) -> AsyncIterator[AsyncIterator[bytes]]:
+        if artifact.sha256 not in self.kept:
+            raise TransferError(f"{artifact.key} is not in the archive")
+        self.log.append(f"open {artifact.filename}")
+        yield self._chunks(self.kept[artifact.sha256])
+
+    async def _chunks(self, content: bytes) -> AsyncIterator[bytes]:
+        for at in range(0, len(content), 5):
+            yield content[at : at + 5]
+
+    async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
+        content = b"".join([chunk async for chunk in chunks])
+        self.log.append(f"put {artifact.filename}")
+        self.kept.setdefault(artifact.sha256, content)
+
+
 def registry(memory: Memory) -> Registry:
-    """The fake is held to the real interface here, by mypy."""
+    """The fakes are held to the real interfaces here, by mypy."""
+    return memory
+
+
+def archive(memory: MemoryArchive) -> Archive:
+    """As `registry`."""
     return memory

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import random
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 
 import pytest
@@ -9,71 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmz.artifact import Artifact, Kind
-from dmz.errors import DmzError, InputError, TransferError
+from dmz.errors import InputError, TransferError
+from dmz.promotion.copying import Limits, Places
+from dmz.promotion.journal import Action, Event
 from dmz.promotion.place import slot, unit
 from dmz.promotion.plan import plan
-from dmz.promotion.transfer import Counters, Limits, Progress, UnapprovedError, approved, carry_out
+from dmz.promotion.stream import UnapprovedError
+from dmz.promotion.transfer import Counters, Observers, carry_out
 from dmz.registries.interface import Stored
 from tests.promotion import builders
 from tests.promotion.builders import deb, file, sha, stored, wheel
-from tests.promotion.memory import Memory
+from tests.promotion.memory import Memory, MemoryArchive
 
-QUICK = Limits(first_delay=0.0)
-
-
-async def stream(*chunks: bytes) -> AsyncIterator[bytes]:
-    for chunk in chunks:
-        yield chunk
-
-
-def passed(artifact: Artifact, *chunks: bytes) -> tuple[list[bytes], DmzError | None]:
-    """What got through, and what was raised at the end."""
-
-    async def run() -> tuple[list[bytes], DmzError | None]:
-        seen: list[bytes] = []
-        try:
-            async for chunk in approved(artifact, stream(*chunks)):
-                seen.append(chunk)
-        except DmzError as error:
-            return seen, error
-        return seen, None
-
-    return asyncio.run(run())
-
-
-@given(chunks=st.lists(st.binary(max_size=5), max_size=6))
-def test_approved_bytes_pass_unchanged(chunks: list[bytes]) -> None:
-    content = b"".join(chunks)
-    seen, error = passed(wheel(content=content), *chunks)
-    assert error is None
-    assert b"".join(seen) == content
-
-
-@given(chunks=st.lists(st.binary(max_size=5), max_size=6), approved_content=st.binary(max_size=20))
-def test_other_bytes_never_pass_whole(chunks: list[bytes], approved_content: bytes) -> None:
-    content = b"".join(chunks)
-    if content == approved_content:
-        return
-    seen, error = passed(wheel(content=approved_content), *chunks)
-    assert isinstance(error, UnapprovedError)
-    if content:
-        assert len(b"".join(seen)) < len(content), "the last bytes were not withheld"
-    assert len(b"".join(seen)) <= len(approved_content)
-
-
-def test_the_refusal_names_the_artifact_and_both_digests() -> None:
-    _, error = passed(wheel("jax", content=b"good"), b"evil")
-    assert error is not None
-    for part in ("pypi/jax", "jax-0.4.1-py3-none-any.whl", "python-remote", sha(b"good"), sha(b"evil")):
-        assert part in str(error)
-
-
-def test_a_right_digest_with_a_wrong_size_is_refused() -> None:
-    _, error = passed(replace(wheel(content=b"good"), size=5), b"good")
-    assert isinstance(error, UnapprovedError)
-    seen, error = passed(replace(wheel(content=b"good"), size=3), b"go", b"od")
-    assert isinstance(error, UnapprovedError)
-    assert seen == []
+QUICK = Limits(first_delay=0.0, listing=0.0)
 
 
 class World:
@@ -91,8 +40,10 @@ class World:
                 "files",
             )
         }
-        self.inner = {kind: Memory() for kind in Kind}
-        self.progress: list[Progress] = []
+        self.inner = {kind: Memory(stages=kind is Kind.APT) for kind in Kind}
+        self.archive: MemoryArchive | None = None
+        self.said: list[str] = []
+        self.events: list[Event] = []
 
     def offer(self, artifact: Artifact, content: bytes) -> Artifact:
         self.outer[artifact.origin].add(artifact, content)
@@ -109,11 +60,13 @@ class World:
     ) -> Counters:
         made = plan(desired, self.content())
         made.check(adopt=True)
+        places = Places(self.outer if sources is None else sources, self.inner, self.archive)
         return asyncio.run(
-            carry_out(
-                made, self.outer if sources is None else sources, self.inner, self.progress.append, limits
-            )
+            carry_out(made, places, Observers(lambda what: self.said.append(str(what)), self.record), limits)
         )
+
+    async def record(self, event: Event) -> None:
+        self.events.append(event)
 
 
 def test_a_sync_copies_keeps_and_withdraws() -> None:
@@ -126,11 +79,7 @@ def test_a_sync_copies_keeps_and_withdraws() -> None:
     counters = world.sync(jax, jq, data)
     assert replace(counters, seconds=0.0) == Counters(copied=2, kept=1, withdrawn=1, bytes=104)
     assert world.content() == sorted(stored(each) for each in (jax, jq, data))
-    assert [(each.done, each.total, each.total_bytes) for each in world.progress] == [
-        (1, 2, 104),
-        (2, 2, 104),
-    ]
-    assert world.progress[-1].bytes == 104
+    assert "0 of 2 files copied, 0.0 of 0.0 MiB" in world.said
 
 
 def test_a_second_sync_does_nothing() -> None:
@@ -139,8 +88,10 @@ def test_a_second_sync_does_nothing() -> None:
     world.sync(jax)
     for memory in world.inner.values():
         memory.log.clear()
+    world.events.clear()
     assert replace(world.sync(jax), seconds=0.0) == Counters(kept=1)
-    assert all(memory.log == [] for memory in world.inner.values())
+    assert [memory.log for memory in world.inner.values() if memory.log] == [["settle 0"]]
+    assert world.events == []
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -156,7 +107,7 @@ def test_who_reads_is_told_when_all_is_there_and_before_anything_goes(fails: boo
             raise TransferError("nobody could be told")
 
     made = plan([jax], world.content())
-    work = carry_out(made, world.outer, world.inner, limits=QUICK, arrived=arrived)
+    work = carry_out(made, Places(world.outer, world.inner), Observers(arrived=arrived), QUICK)
     if fails:
         with pytest.raises(TransferError, match="nobody could be told"):
             asyncio.run(work)
@@ -302,3 +253,219 @@ def test_after_a_sync_inner_holds_the_release_and_the_next_plan_is_empty(
         assert {each.sha256 for each in world.content()} == {each.sha256 for each in desired}
         assert counters.copied + counters.kept == len(desired)
         assert plan(desired, world.content()).empty
+
+
+def test_changed_bytes_under_an_approved_name_go_first_and_the_right_ones_come() -> None:
+    world = World()
+    one = world.offer(wheel("jax", "1", b"one"), b"one")
+    two = world.offer(wheel("jax", "1", b"two", tag="py2-none-any"), b"two")
+    world.inner[Kind.PYPI].add(one, b"one")
+    world.inner[Kind.PYPI].add(two, b"evil")
+    counters = world.sync(one, two)
+    assert world.content() == sorted([stored(one), stored(two)])
+    assert (counters.copied, counters.withdrawn) == (2, 2)
+    assert world.inner[Kind.PYPI].log[0] == "withdraw 1"
+    assert [each.action for each in world.events][:2] == [Action.CLEARING, Action.WITHDRAWN]
+
+
+def test_bytes_that_cannot_be_got_rid_of_stop_the_sync_and_a_person_is_told_what_to_do() -> None:
+    class Stubborn(Memory):
+        async def withdraw(self, stored: Iterable[Stored]) -> None:
+            self.log.append("refused to withdraw")
+
+    world = World()
+    jax = world.offer(wheel("jax", "1", b"good"), b"good")
+    world.inner[Kind.PYPI] = Stubborn()
+    world.inner[Kind.PYPI].add(jax, b"evil")
+    world.inner[Kind.APT].add(deb("old"), b"deb")
+    with pytest.raises(TransferError, match="delete version 1 of jax there yourself"):
+        world.sync(jax)
+    assert stored(deb("old")) in world.content()
+
+
+def test_a_name_that_the_service_does_not_give_again_is_for_a_person_to_mend() -> None:
+    class Reserving(Memory):
+        """Gives a name only once, as some package indexes do."""
+
+        async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
+            [_ async for _ in chunks]
+
+    world = World()
+    jax = world.offer(wheel("jax", "1", b"good"), b"good")
+    world.inner[Kind.PYPI] = Reserving()
+    world.inner[Kind.PYPI].add(jax, b"evil")
+    with pytest.raises(TransferError, match="seems not to give the name again: delete jax there as a whole"):
+        world.sync(jax)
+    assert world.content() == []
+
+
+def test_debs_are_staged_admitted_together_and_waited_for() -> None:
+    world = World()
+    debs = [world.offer(deb(name, content=name.encode()), name.encode()) for name in ("jq", "curl", "git")]
+    world.sync(*debs)
+    apt = world.inner[Kind.APT]
+    assert sorted(apt.log[:3]) == sorted(f"put {each.filename}" for each in debs)
+    assert apt.log[3:] == ["admit 3", "list", "settle 3"]
+    assert apt.waiting == {}
+
+
+def test_what_a_killed_run_staged_is_not_sent_again() -> None:
+    world = World()
+    jq, curl = (world.offer(deb(name, content=name.encode()), name.encode()) for name in ("jq", "curl"))
+    world.inner[Kind.APT].waiting[jq] = b"jq"
+    world.sync(jq, curl)
+    assert world.inner[Kind.APT].log == [f"put {curl.filename}", "admit 2", "list", "settle 2"]
+    assert world.content() == sorted([stored(jq), stored(curl)])
+
+
+def test_what_was_staged_for_a_release_that_was_given_up_does_not_stay() -> None:
+    world = World()
+    world.inner[Kind.APT].waiting[deb("jq")] = b"deb"
+    world.sync(world.offer(wheel("jax"), b"wheel"))
+    assert world.inner[Kind.APT].waiting == {}
+    assert world.content() == [stored(wheel("jax"))]
+
+
+def test_what_is_staged_and_not_archived_is_archived() -> None:
+    world = World()
+    world.archive = MemoryArchive()
+    jq = world.offer(deb("jq"), b"deb")
+    world.inner[Kind.APT].waiting[jq] = b"deb"
+    world.sync(jq)
+    assert world.archive.kept == {jq.sha256: b"deb"}
+    assert world.content() == [stored(jq)]
+
+
+def test_one_reading_fills_inner_and_the_archive() -> None:
+    world = World()
+    world.archive = MemoryArchive()
+    jax = world.offer(wheel("jax"), b"wheel")
+    world.sync(jax)
+    assert world.archive.kept == {jax.sha256: b"wheel"}
+    assert world.outer["python-remote"].log == [f"open {jax.filename}"]
+
+
+def test_what_the_archive_has_needs_no_upstream() -> None:
+    world = World()
+    world.archive = MemoryArchive()
+    jax, gone = wheel("jax"), replace(wheel("gone", content=b"gone"), origin="python-gone")
+    world.archive.kept = {jax.sha256: b"wheel", gone.sha256: b"gone"}
+    world.sync(jax, gone)
+    assert world.content() == sorted([stored(jax), stored(gone)])
+    assert sorted(world.archive.log) == [f"open {gone.filename}", f"open {jax.filename}"]
+
+
+def test_what_inner_holds_already_is_archived_from_there() -> None:
+    world = World()
+    world.archive = MemoryArchive()
+    jax = wheel("jax")
+    world.inner[Kind.PYPI].add(jax, b"wheel")
+    world.sync(jax)
+    assert world.archive.kept == {jax.sha256: b"wheel"}
+    assert world.inner[Kind.PYPI].log == [f"open {jax.filename}"]
+
+
+def test_an_archive_that_keeps_other_bytes_is_found_out() -> None:
+    world = World()
+    world.archive = MemoryArchive()
+    jax = world.offer(wheel("jax"), b"wheel")
+    world.archive.kept = {jax.sha256: b"wrong"}
+    with pytest.raises(UnapprovedError, match="the archive served SHA-256"):
+        world.sync(jax)
+    assert world.content() == []
+
+
+def test_a_try_after_half_succeeded_does_only_the_other_half() -> None:
+    class Full(MemoryArchive):
+        broken = 2
+
+        async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
+            if self.broken:
+                self.broken -= 1
+                raise TransferError("the archive is full")
+            await super().put(artifact, chunks)
+
+    class Quick(Memory):
+        async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
+            await super().put(artifact, chunks)
+
+    world = World()
+    world.archive = Full()
+    jax = world.offer(wheel("jax"), b"wheel")
+    world.sync(jax)
+    assert set(world.archive.kept) == {jax.sha256}
+    assert world.content() == [stored(jax)]
+
+
+def test_a_listing_that_lags_is_waited_for() -> None:
+    class Lagging(Memory):
+        behind = 3
+
+        async def list(self) -> list[Stored]:
+            self.behind -= 1
+            return [] if self.behind >= 0 else await super().list()
+
+    world = World()
+    world.inner[Kind.PYPI] = Lagging()
+    jax = world.offer(wheel("jax"), b"wheel")
+    world.sync(jax, limits=replace(QUICK, listing=60.0))
+    assert world.content() == [stored(jax)]
+    assert any("lists all that it took" in each for each in world.said)
+
+
+def test_an_upload_whose_answer_was_lost_is_not_sent_for_ever() -> None:
+    class Deaf(Memory):
+        """Takes what it is given and answers nothing; what it has it refuses before it has read it."""
+
+        async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
+            if slot(artifact) not in self.held:
+                await super().put(artifact, chunks)
+            raise TransferError("the connection broke")
+
+    world = World()
+    world.inner[Kind.PYPI] = Deaf()
+    jax = world.offer(wheel("jax"), b"wheel")
+    world.sync(jax)
+    assert world.content() == [stored(jax)]
+
+
+def test_a_busy_service_is_left_alone_for_as_long_as_it_asks() -> None:
+    class Busy(Memory):
+        refusals = 3
+
+        async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
+            if self.refusals:
+                self.refusals -= 1
+                raise TransferError("too many requests", busy=True, wait=0.05)
+            await super().put(artifact, chunks)
+
+    world = World()
+    world.inner[Kind.PYPI] = Busy()
+    many = [world.offer(wheel(f"a{n}", content=bytes([n])), bytes([n])) for n in range(6)]
+    world.sync(*many)
+    assert world.content() == sorted(stored(each) for each in many)
+
+
+@given(desired=offers(), others=offers(), order=st.randoms(use_true_random=False))
+def test_whatever_is_there_before_and_in_whatever_order_the_end_is_the_release(
+    desired: dict[Artifact, bytes], others: dict[Artifact, bytes], order: random.Random
+) -> None:
+    world = World()
+    world.archive = MemoryArchive()
+    for artifact in desired:
+        world.offer(artifact, desired[artifact])
+        if order.random() < 0.5:
+            # In a bucket other bytes have another place.
+            other = desired[artifact] if artifact.kind is Kind.FILE else b"other bytes"
+            world.inner[artifact.kind].add(artifact, order.choice([desired[artifact], other]))
+    for artifact, content in others.items():
+        if order.random() < 0.5 and slot(artifact) not in world.inner[artifact.kind].held:
+            world.inner[artifact.kind].add(artifact, content)
+    sequence = list(desired)
+    order.shuffle(sequence)
+    world.sync(*sequence)
+    assert {(slot(each), each.sha256) for each in world.content()} == {
+        (slot(each), each.sha256) for each in desired
+    }
+    assert plan(sequence, world.content()).empty
+    assert world.archive.kept.keys() == {each.sha256 for each in desired}

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import email.utils
 import gzip
 import hashlib
 import io
 import json
+import socket
+import struct
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -58,6 +61,16 @@ class Fault:
     """Announce the whole length, send half, cut the connection."""
     other_bytes: bool = False
     """As many bytes as asked for, but others."""
+    lost: bool = False
+    """Do what is asked for, and cut the connection without an answer."""
+    silent: bool = False
+    """Never answer."""
+    reset: bool = False
+    """Cut the connection before anything is done."""
+    early: bool = False
+    """Answer before the body was read."""
+    text: str = ""
+    """What is answered instead."""
     headers: dict[str, str] = field(default_factory=dict)
     times: int = 1
 
@@ -90,7 +103,31 @@ class Counterpart:
     """Private key by the resource name of its version."""
     damage_objects: bool = False
     """Store other bytes than were sent."""
+    token_serves: int | None = None
+    """Requests after which a token is accepted no longer, whatever was said of its end."""
+    import_errors: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """google.rpc.Code and reason by part of the URI, for sources that an import refuses, once each."""
+    import_fails: tuple[int, str] | None = None
+    """How every import ends as a whole."""
+    imports: list[list[str]] = field(default_factory=list)
+    """The URIs of each import."""
+    circular: bool = False
+    """Say after every page of a listing that the first one comes next."""
+    overlap: int = 0
+    """How many files of the page before every page of a listing shows once more."""
+    paths: bool = True
+    """Whether the names of files in apt repositories tell what they are."""
+    ahead: timedelta = timedelta()
+    """By how much the services' clock is ahead of this machine's."""
+    generations: dict[tuple[str, str], tuple[bytes, int, datetime]] = field(default_factory=dict)
+    """Of each object, by bucket and name: the bytes that were seen last, their generation, and when."""
+    token_info: dict[str, str] | None = field(
+        default_factory=lambda: {"email": "ada@example.org", "email_verified": "true", "sub": "1234"}
+    )
+    """What the token endpoint says of the caller's token; None: that it is no good."""
     url: str = ""
+    _served: dict[str, int] = field(default_factory=dict)
+    _issued: int = 0
 
     def add(self, repository: str, kind: str, files: dict[str, bytes] | None = None) -> None:
         """Make a repository `project/id` of PYTHON or APT with files."""
@@ -108,7 +145,8 @@ class Counterpart:
         else:
             control = DebFile(fileobj=io.BytesIO(data)).debcontrol()
             # Artifact Registry adds to the names of debs; what apt sees is in the index.
-            path = f"pool/{filename.removesuffix('.deb')}_{hashlib.md5(data).hexdigest()}.deb"
+            digest = hashlib.md5(data).hexdigest()
+            path = f"pool/{filename.removesuffix('.deb')}_{digest}.deb" if self.paths else f"pool/{digest}"
             self.repositories[repository][path] = Kept(data, control["Package"], control["Version"])
 
     def environment(self) -> dict[str, str]:
@@ -120,18 +158,34 @@ class Counterpart:
             "GOOGLE_KMS_CUSTOM_ENDPOINT": f"{self.url}/kms/v1/",
             "DMZ_PYTHON_REPOSITORY_ENDPOINT": f"{self.url}/python/",
             "DMZ_APT_REPOSITORY_ENDPOINT": f"{self.url}/apt/",
+            "DMZ_OAUTH2_ENDPOINT": f"{self.url}/oauth2/",
             "GOOGLE_OAUTH_ACCESS_TOKEN": CALLER,
         }
 
+    def now(self) -> datetime:
+        """What the services' clock says."""
+        return datetime.now(UTC) + self.ahead
+
+    def generation(self, bucket: str, name: str) -> tuple[int, datetime]:
+        """Generation and time of an object, also of one that a test put there itself."""
+        data = self.buckets[bucket][name]
+        seen = self.generations.get((bucket, name))
+        if seen is None or seen[0] is not data:
+            seen = data, max((one for _, one, _ in self.generations.values()), default=0) + 1, self.now()
+            self.generations[bucket, name] = seen
+        return seen[1], seen[2]
+
     def application(self) -> web.Application:
         app = web.Application(middlewares=[self._guard], client_max_size=1 << 28)
+        app.on_response_prepare.append(self._stamp)
         files = "/v1/projects/{project}/locations/{location}/repositories/{repository}"
         app.router.add_get(files, self._describe)
         app.router.add_get(f"{files}/files", self._files)
         app.router.add_post(f"{files}/packages/{{package}}/versions:batchDelete", self._batch_delete)
-        app.router.add_post(f"/upload{files}/aptArtifacts:create", self._apt_upload)
+        app.router.add_post(f"{files}/aptArtifacts:import", self._apt_import)
         app.router.add_get("/v1/projects/{project}/locations/{location}/operations/{id}", self._operation)
         app.router.add_post("/iam/v1/projects/-/serviceAccounts/{account}:generateAccessToken", self._token)
+        app.router.add_post("/oauth2/tokeninfo", self._token_info)
         app.router.add_post("/kms/v1/{name:projects/.+/cryptoKeyVersions/.+}:asymmetricSign", self._sign)
         app.router.add_get("/python/{project}/{repository}/simple/{name}/", self._simple)
         app.router.add_post("/python/{project}/{repository}/", self._python_upload)
@@ -150,28 +204,27 @@ class Counterpart:
     async def _guard(self, request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
         scheme, _, value = request.headers.get("Authorization", "").partition(" ")
         token = base64.b64decode(value).decode().partition(":")[2] if scheme == "Basic" else value
-        known = {CALLER: "caller"} | {f"token-of-{one}": one for one in ("sync", "attestor", "publisher")}
-        identity = known.get(token)
+        identity = self._identity(token)
         self.requests.append((request.method, request.path, identity or "nobody"))
         if identity is None:
             return _error(401, "Request had invalid authentication credentials.")
         for fault in self.faults:
             if fault.times and fault.method == request.method and fault.path in request.path:
                 fault.times -= 1
-                if fault.status:
-                    return _error(fault.status, "it fails as told", fault.headers)
-                answer = await handler(request)
-                data = answer.body
-                if fault.other_bytes:
-                    return web.Response(body=bytes(byte ^ 1 for byte in data))
-                partial = web.StreamResponse(headers={"Content-Length": str(len(data))})
-                await partial.prepare(request)
-                await partial.write(data[: len(data) // 2])
-                assert request.transport is not None
-                request.transport.close()
-                return partial
+                return await _failed(fault, request, handler)
         response: web.StreamResponse = await handler(request)
         return response
+
+    async def _stamp(self, _: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Date"] = email.utils.format_datetime(self.now(), usegmt=True)
+
+    def _identity(self, token: str) -> str | None:
+        """Whose token it is; None if it is nobody's, or served often enough."""
+        self._served[token] = self._served.get(token, 0) + 1
+        known = {CALLER: "caller"} | {f"token-of-{one}": one for one in ("sync", "attestor", "publisher")}
+        identity = known.get(token.rstrip("~"))
+        ended = self.token_serves is not None and self._served[token] > self.token_serves
+        return None if ended and identity != "caller" else identity
 
     # -- Artifact Registry -------------------------------------------------------------------------------
 
@@ -190,7 +243,7 @@ class Counterpart:
     async def _files(self, request: web.Request) -> web.Response:
         held = {} if self.hide_from_record else self._held(request)
         start = int(request.query.get("pageToken", "0"))
-        names = sorted(held)[start : start + self.page_size]
+        names = sorted(held)[max(0, start - self.overlap) : start + self.page_size]
         base = request.path.removeprefix("/v1/").removesuffix("/files")
         more = start + self.page_size < len(held)
         entries = [
@@ -207,9 +260,8 @@ class Counterpart:
             }
             for name in names
         ]
-        return web.json_response(
-            {"files": entries, **({"nextPageToken": str(start + self.page_size)} if more else {})}
-        )
+        following = "0" if self.circular else str(start + self.page_size) if more else ""
+        return web.json_response({"files": entries, **({"nextPageToken": following} if following else {})})
 
     async def _batch_delete(self, request: web.Request) -> web.Response:
         held = self._held(request)
@@ -230,24 +282,37 @@ class Counterpart:
     async def _operation(self, request: web.Request) -> web.Response:
         return web.json_response({"name": request.path.removeprefix("/v1/"), **self._ended})
 
-    async def _apt_upload(self, request: web.Request) -> web.Response:
-        held = self._held(request)
-        assert request.query["uploadType"] == "multipart"
-        data = (await _related(request))[1]
+    async def _apt_import(self, request: web.Request) -> web.Response:
+        self._held(request)
+        repository = f"{request.match_info['project']}/{request.match_info['repository']}"
+        uris = (await request.json())["gcsSource"]["uris"]
+        self.imports.append(uris)
+        if self.import_fails:
+            code, message = self.import_fails
+            return web.json_response(self._begin(error={"code": code, "message": message}))
+        errors = []
+        for uri in uris:
+            if refusal := self._import(repository, uri):
+                status = {"code": refusal[0], "message": refusal[1]}
+                errors.append({"gcsSource": {"uris": [uri]}, "error": status})
+        return web.json_response(self._begin(response={"errors": errors} if errors else {}))
+
+    def _import(self, repository: str, uri: str) -> tuple[int, str] | None:
+        """Take one deb; what is held already is left as it is, without a word."""
+        for part in [part for part in self.import_errors if part in uri]:
+            return self.import_errors.pop(part)
+        bucket, _, name = uri.removeprefix("gs://").partition("/")
+        data = self.buckets.get(bucket, {}).get(name)
+        if data is None:
+            return 5, f"object {uri} not found"
         control = DebFile(fileobj=io.BytesIO(data)).debcontrol()
-        same = [
-            kept
-            for kept in held.values()
-            if (kept.package, kept.version) == (control["Package"], control["Version"])
-        ]
-        if same:
-            return web.json_response(
-                {"operation": self._begin(error={"code": 6, "message": "entity already exists"})}
-            )
+        held = self.repositories[repository].values()
+        fields = ("Package", "Version", "Architecture")
+        if any(all(_control(kept)[key] == control[key] for key in fields) for kept in held):
+            return None
         filename = f"{control['Package']}_{control['Version'].split(':')[-1]}_{control['Architecture']}.deb"
-        name = f"{request.match_info['project']}/{request.match_info['repository']}"
-        self.keep(name, filename, data)
-        return web.json_response({"operation": self._begin()})
+        self.keep(repository, filename, data)
+        return None
 
     # -- data planes -------------------------------------------------------------------------------------
 
@@ -322,37 +387,76 @@ class Counterpart:
     # -- Cloud Storage and IAM Credentials ---------------------------------------------------------------
 
     async def _objects(self, request: web.Request) -> web.Response:
-        held = self.buckets[request.match_info["bucket"]]
-        names = sorted(name for name in held if name.startswith(request.query.get("prefix", "")))
+        bucket = request.match_info["bucket"]
+        prefix, delimiter = request.query.get("prefix", ""), request.query.get("delimiter")
+        names = sorted(name for name in self.buckets[bucket] if name.startswith(prefix))
+        folders = {
+            prefix + name.removeprefix(prefix).partition(delimiter)[0] + delimiter
+            for name in names
+            if delimiter and delimiter in name.removeprefix(prefix)
+        }
+        names = sorted({*folders, *(name for name in names if not name.startswith(tuple(folders)))})
         start = int(request.query.get("pageToken", "0"))
-        page = {"items": [_metadata(name, held) for name in names[start : start + self.page_size]]}
+        shown = names[start : start + self.page_size]
+        page: dict[str, Any] = {
+            "items": [self._metadata(bucket, name) for name in shown if name not in folders],
+            "prefixes": [name for name in shown if name in folders],
+        }
         if start + self.page_size < len(names):
-            page["nextPageToken"] = str(start + self.page_size)  # type: ignore[assignment]
+            page["nextPageToken"] = str(start + self.page_size)
         return web.json_response(page)
 
     async def _object_upload(self, request: web.Request) -> web.Response:
-        held = self.buckets[request.match_info["bucket"]]
+        bucket = request.match_info["bucket"]
+        held = self.buckets[bucket]
         if request.query["uploadType"] == "multipart":
             metadata, data = await _related(request)
             name = json.loads(metadata)["name"]
         else:
             name, data = request.query["name"], await request.read()
-        if request.query.get("ifGenerationMatch") == "0" and name in held:
+        if self._otherwise(request, bucket, name):
             return _error(412, "conditionNotMet")
-        held[name] = data[:-1] + b"~" if self.damage_objects else data
-        return web.json_response(_metadata(name, held))
+        # A copy, so that the same bytes once more are another generation.
+        held[name] = data[:-1] + b"~" if self.damage_objects else bytes(bytearray(data))
+        return web.json_response(self._metadata(bucket, name))
+
+    def _otherwise(self, request: web.Request, bucket: str, name: str) -> bool:
+        """Whether an object is not as the request says on the condition of which it is to be done."""
+        wanted = request.query.get("ifGenerationMatch")
+        there = self.generation(bucket, name)[0] if name in self.buckets[bucket] else 0
+        return wanted is not None and wanted != str(there)
 
     async def _object(self, request: web.Request) -> web.Response:
-        held, name = self.buckets[request.match_info["bucket"]], request.match_info["name"]
-        if name not in held:
+        bucket, name = request.match_info["bucket"], request.match_info["name"]
+        held, wanted = self.buckets[bucket], request.query.get("generation")
+        if name not in held or (wanted and wanted != str(self.generation(bucket, name)[0])):
             return _error(404, "no such object")
         if request.query.get("alt") == "media":
             return web.Response(body=held[name])
-        return web.json_response(_metadata(name, held))
+        return web.json_response(self._metadata(bucket, name))
+
+    def _metadata(self, bucket: str, name: str) -> dict[str, str]:
+        generation, updated = self.generation(bucket, name)
+        return {
+            **_metadata(name, self.buckets[bucket]),
+            "generation": str(generation),
+            "updated": updated.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        }
 
     async def _object_delete(self, request: web.Request) -> web.Response:
-        held, name = self.buckets[request.match_info["bucket"]], request.match_info["name"]
-        return web.Response(status=204) if held.pop(name, None) is not None else _error(404, "no such object")
+        bucket, name = request.match_info["bucket"], request.match_info["name"]
+        if name not in self.buckets[bucket]:
+            return _error(404, "no such object")
+        if self._otherwise(request, bucket, name):
+            return _error(412, "conditionNotMet")
+        del self.buckets[bucket][name]
+        return web.Response(status=204)
+
+    async def _token_info(self, request: web.Request) -> web.Response:
+        assert not request.query  # a token in an address would stand in every log
+        if self.token_info is None:
+            return web.json_response({"error_description": "Invalid Value"}, status=400)
+        return web.json_response(self.token_info)
 
     async def _token(self, request: web.Request) -> web.Response:
         if not self.may_impersonate:
@@ -360,8 +464,13 @@ class Counterpart:
         name = request.match_info["account"].partition("@")[0].removeprefix("dmz-")
         assert name in {"sync", "attestor", "publisher"}
         end = datetime.now(UTC) + timedelta(seconds=self.token_seconds)
+        if self.token_serves is not None:
+            self._issued += 1
         return web.json_response(
-            {"accessToken": f"token-of-{name}", "expireTime": end.isoformat().replace("+00:00", "Z")}
+            {
+                "accessToken": f"token-of-{name}" + "~" * self._issued,
+                "expireTime": end.isoformat().replace("+00:00", "Z"),
+            }
         )
 
     async def _sign(self, request: web.Request) -> web.Response:
@@ -380,6 +489,50 @@ class Counterpart:
                 "verifiedDigestCrc32c": True,
             }
         )
+
+
+async def _failed(
+    fault: Fault, request: web.Request, handler: Callable[[web.Request], Any]
+) -> web.StreamResponse:
+    assert request.transport is not None
+    if fault.silent:
+        await asyncio.sleep(60)
+    if fault.reset or fault.silent:
+        _reset(request.transport)
+        return web.Response()
+    if fault.early:
+        assert fault.status
+        answer = _error(fault.status, fault.text or "it fails as told")
+        answer.force_close()
+        return answer
+    if fault.text:
+        return web.Response(text=fault.text)
+    if fault.status:
+        await request.read()
+        return _error(fault.status, "it fails as told", fault.headers)
+    answer = await handler(request)
+    if fault.lost:
+        _reset(request.transport)
+        return web.Response()
+    data = answer.body
+    if fault.other_bytes:
+        return web.Response(body=bytes(byte ^ 1 for byte in data))
+    partial = web.StreamResponse(headers={"Content-Length": str(len(data))})
+    await partial.prepare(request)
+    await partial.write(data[: len(data) // 2])
+    request.transport.close()
+    return partial
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """End a connection with RST instead of FIN."""
+    connection = transport.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+def _control(kept: Kept) -> Any:
+    return DebFile(fileobj=io.BytesIO(kept.data)).debcontrol()
 
 
 def _error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
@@ -406,8 +559,7 @@ def _metadata(name: str, held: dict[str, bytes]) -> dict[str, str]:
         "timeCreated": created.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "name": name,
         "size": str(len(data)),
-        "updated": "2026-11-22T00:00:00Z",
-        "generation": "1",
+        "crc32c": base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode(),
         "md5Hash": base64.b64encode(hashlib.md5(data).digest()).decode(),
     }
 
@@ -498,7 +650,7 @@ def _serving(app: web.Application) -> Iterator[str]:
 
     def serve() -> None:
         asyncio.set_event_loop(loop)
-        runner = web.AppRunner(app)
+        runner = web.AppRunner(app, shutdown_timeout=0.2, lingering_time=0.2)
 
         async def start() -> None:
             await runner.setup()
@@ -509,6 +661,7 @@ def _serving(app: web.Application) -> Iterator[str]:
         loop.run_until_complete(start())
         loop.run_forever()
         loop.run_until_complete(runner.cleanup())
+        loop.close()
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
@@ -517,5 +670,5 @@ def _serving(app: web.Application) -> Iterator[str]:
         yield address[0]
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
+        thread.join(60)
+        assert not thread.is_alive(), "the server does not end"

@@ -5,15 +5,17 @@ from __future__ import annotations
 import gzip
 import hashlib
 import time
+from collections.abc import Iterable
 
 import pytest
 
-from dmz.artifact import Kind
-from dmz.errors import RefusedError, TransferError
+from dmz.artifact import Artifact, Kind
+from dmz.errors import InputError, RefusedError, TransferError
 from dmz.registries.apt import AptRegistry
 from dmz.registries.debian import AptIndex, Packages
 from dmz.registries.google import Google
-from tests.registries.conftest import as_sync
+from dmz.registries.interface import Stored
+from tests.registries.conftest import FAST, as_sync
 from tests.registries.counterpart import Counterpart, Fault, deb
 from tests.registries.support import artifact, read, refused, stored, stream
 
@@ -21,16 +23,30 @@ DATA = deb("hello", "1:2.10-3")
 WANTED = artifact(
     Kind.APT, "hello", "1:2.10-3", "hello_2.10-3_amd64.deb", DATA, architecture="amd64", origin="apt-bookworm"
 )
+PLACE = f"{WANTED.sha256}/{WANTED.filename}"
 
 
-def registry(google: Google) -> AptRegistry:
-    return AptRegistry(google, "inner", "us-central1", "apt")
+def registry(google: Google, known: Iterable[Artifact] = ()) -> AptRegistry:
+    return AptRegistry(google, "inner", "us-central1", "apt", staging="staging", known=known)
 
 
 @pytest.fixture
 def inner(cloud: Counterpart) -> Counterpart:
     cloud.add("inner/apt", "APT")
+    cloud.buckets["staging"] = {}
     return cloud
+
+
+def asked(cloud: Counterpart, part: str) -> int:
+    return len([path for _, path, _ in cloud.requests if part in path])
+
+
+async def through(google: Google, wanted: Artifact, data: bytes) -> None:
+    """What a sync does with one deb."""
+    there = registry(google)
+    await there.put(wanted, stream(data[:9], data[9:]))
+    await there.admit([wanted])
+    await there.settle([wanted])
 
 
 class TestList:
@@ -57,34 +73,202 @@ class TestList:
         inner.index_delay["inner/apt"] = 99
         assert as_sync(lambda google: registry(google).list()) == [stored(WANTED)]
 
+    def test_the_record_is_enough(self, inner: Counterpart) -> None:
+        """One listing for each page, and nothing else."""
+        for number in range(5):
+            inner.keep("inner/apt", f"p{number}_1_amd64.deb", deb(f"p{number}", "1:1"))
+        found = as_sync(lambda google: registry(google).list())
+        assert [(one.name, one.version, one.architecture) for one in found] == [
+            (f"p{number}", "1:1", "amd64") for number in range(5)
+        ]
+        assert [one.owner for one in found] == [(f"p{number}", "1:1") for number in range(5)]
+        assert [path for _, path, identity in inner.requests if identity == "sync"] == [
+            "/v1/projects/inner/locations/us-central1/repositories/apt/files"
+        ] * 3
+
+    def test_the_index_tells_what_the_record_does_not(self, inner: Counterpart) -> None:
+        inner.paths = False
+        inner.keep("inner/apt", WANTED.filename, DATA)
+        assert as_sync(lambda google: registry(google).list()) == [stored(WANTED)]
+        assert asked(inner, "InRelease") == 1
+
+    def test_a_known_deb_needs_neither(self, inner: Counterpart) -> None:
+        inner.paths = False
+        inner.keep("inner/apt", WANTED.filename, DATA)
+        assert as_sync(lambda google: registry(google, [WANTED]).list()) == [stored(WANTED)]
+        assert not asked(inner, "InRelease")
+
+    def test_an_owner_that_does_not_agree_with_the_name_is_not_believed(self, inner: Counterpart) -> None:
+        inner.keep("inner/apt", "other_2.10-3_amd64.deb", DATA)
+        assert as_sync(lambda google: registry(google).list()) == [stored(WANTED)]
+        assert asked(inner, "InRelease") == 1
+
+    def test_what_nothing_tells_is_listed_all_the_same(self, inner: Counterpart) -> None:
+        inner.paths = False
+        inner.keep("inner/apt", WANTED.filename, DATA)
+        inner.index_delay["inner/apt"] = 99
+        [found] = as_sync(lambda google: registry(google).list())
+        assert (found.name, found.version, found.architecture) == ("hello", "1:2.10-3", "")
+        assert found.sha256 == WANTED.sha256
+
 
 class TestPut:
-    def test_what_was_put_is_there(self, inner: Counterpart) -> None:
+    def test_what_was_put_is_staged_and_not_there_yet(self, inner: Counterpart) -> None:
         as_sync(lambda google: registry(google).put(WANTED, stream(DATA[:9], DATA[9:])))
-        assert as_sync(lambda google: registry(google).list()) == [stored(WANTED)]
-        assert as_sync(lambda google: read(registry(google), WANTED)) == DATA
+        assert inner.buckets["staging"] == {PLACE: DATA}
+        assert inner.repositories["inner/apt"] == {}
+        assert as_sync(lambda google: registry(google).list()) == []
 
     @pytest.mark.parametrize("data", [DATA[:-1], DATA], ids=["before", "after"])
     def test_a_stream_that_raises_leaves_nothing(self, inner: Counterpart, data: bytes) -> None:
         with pytest.raises(ValueError, match="not the approved bytes"):
             as_sync(lambda google: registry(google).put(WANTED, refused(data)))
-        assert inner.repositories["inner/apt"] == {}
+        assert inner.buckets["staging"] == {}
 
-    def test_there_already_with_the_same_bytes(self, inner: Counterpart) -> None:
-        inner.keep("inner/apt", WANTED.filename, DATA)
+    def test_staged_already(self, inner: Counterpart) -> None:
+        inner.buckets["staging"][PLACE] = DATA
         as_sync(lambda google: registry(google).put(WANTED, stream(DATA)))
-        assert as_sync(lambda google: registry(google).list()) == [stored(WANTED)]
+        assert inner.buckets["staging"] == {PLACE: DATA}
 
-    def test_there_already_with_other_bytes(self, inner: Counterpart) -> None:
-        other = deb("hello", "1:2.10-3", payload=b"other")
-        inner.keep("inner/apt", WANTED.filename, other)
-        with pytest.raises(TransferError, match=hashlib.sha256(other).hexdigest()):
+    @pytest.mark.parametrize("other", [DATA[:-1] + b"?", DATA[:-1]], ids=["bytes", "size"])
+    def test_something_else_in_its_place_is_deleted(self, inner: Counterpart, other: bytes) -> None:
+        inner.buckets["staging"][PLACE] = other
+        with pytest.raises(TransferError, match="something else in its place; removed, run again"):
             as_sync(lambda google: registry(google).put(WANTED, stream(DATA)))
+        assert inner.buckets["staging"] == {}
+        as_sync(lambda google: registry(google).put(WANTED, stream(DATA)))
+        assert inner.buckets["staging"] == {PLACE: DATA}
+
+    def test_stored_as_something_else(self, inner: Counterpart) -> None:
+        inner.damage_objects = True
+        with pytest.raises(TransferError, match="stored with other bytes"):
+            as_sync(lambda google: registry(google).put(WANTED, stream(DATA)))
+        assert inner.buckets["staging"] == {}
 
     def test_refused_by_the_service(self, inner: Counterpart) -> None:
-        inner.faults.append(Fault("POST", "aptArtifacts:create", status=403))
-        with pytest.raises(TransferError, match=r"apt/hello_2\.10-3_amd64\.deb: 403"):
+        inner.faults.append(Fault("POST", "/b/staging/o", status=403))
+        with pytest.raises(TransferError, match=r"staging/hello_2\.10-3_amd64\.deb: 403"):
             as_sync(lambda google: registry(google).put(WANTED, stream(DATA)))
+
+    def test_a_repository_that_is_only_read(self, inner: Counterpart) -> None:
+        with pytest.raises(InputError, match="no staging bucket"):
+            as_sync(
+                lambda google: AptRegistry(google, "inner", "us-central1", "apt").put(WANTED, stream(DATA))
+            )
+
+
+class TestStaged:
+    def test_what_an_earlier_run_left(self, inner: Counterpart) -> None:
+        second = artifact(Kind.APT, "other", "1", "other_1_all.deb", b"other", architecture="all")
+        inner.buckets["staging"] = {
+            PLACE: DATA,
+            f"{second.sha256}/{second.filename}": b"wrong",
+            "0" * 64 + "/x": b"",
+        }
+        found = as_sync(lambda google: registry(google).staged([WANTED, second]))
+        assert found == {WANTED}
+        assert set(inner.buckets["staging"]) == {PLACE, "0" * 64 + "/x"}
+
+    def test_one_that_cannot_be_read_does_not_count(self, inner: Counterpart) -> None:
+        inner.buckets["staging"] = {PLACE: DATA}
+        inner.faults.append(Fault("GET", WANTED.sha256, truncate=True, times=9))
+        assert as_sync(lambda google: registry(google).staged([WANTED])) == set()
+        assert inner.buckets["staging"] == {PLACE: DATA}
+
+
+class TestAdmit:
+    def test_one_import_for_all(self, inner: Counterpart) -> None:
+        debs = [deb(f"p{number}", "1") for number in range(4)]
+        wanted = [
+            artifact(Kind.APT, f"p{number}", "1", f"p{number}_1_amd64.deb", data, architecture="amd64")
+            for number, data in enumerate(debs)
+        ]
+
+        async def work(google: Google) -> list[Stored]:
+            for each, data in zip(wanted, debs, strict=True):
+                await registry(google).put(each, stream(data))
+            await registry(google).admit(wanted)
+            return await registry(google).list()
+
+        assert as_sync(work) == [stored(each) for each in wanted]
+        assert [len(uris) for uris in inner.imports] == [4]
+        assert len(inner.buckets["staging"]) == 4, "emptied only when the index shows them"
+
+    def test_the_whole_way(self, inner: Counterpart) -> None:
+        as_sync(lambda google: through(google, WANTED, DATA))
+        assert as_sync(lambda google: registry(google).list()) == [stored(WANTED)]
+        assert as_sync(lambda google: read(registry(google), WANTED)) == DATA
+        assert inner.buckets["staging"] == {}
+
+    def test_batches(self, inner: Counterpart, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("dmz.registries.importing._BATCH", 2)
+        wanted = []
+        for number in range(5):
+            data = deb(f"p{number}", "1")
+            wanted.append(artifact(Kind.APT, f"p{number}", "1", f"p{number}.deb", data, architecture="amd64"))
+            inner.buckets["staging"][f"{wanted[-1].sha256}/p{number}.deb"] = data
+        as_sync(lambda google: registry(google).admit(wanted))
+        assert [len(uris) for uris in inner.imports] == [2, 2, 1]
+        assert len(inner.repositories["inner/apt"]) == 5
+
+    def test_a_taken_place_is_no_error_and_no_success(self, inner: Counterpart) -> None:
+        """The service says nothing; the listing tells, and nothing has to be sent again."""
+        other = deb("hello", "1:2.10-3", payload=b"other")
+        inner.keep("inner/apt", WANTED.filename, other)
+        inner.buckets["staging"][PLACE] = DATA
+        as_sync(lambda google: registry(google).admit([WANTED]))
+        [held] = as_sync(lambda google: registry(google).list())
+        assert held.sha256 == hashlib.sha256(other).hexdigest()
+        assert inner.buckets["staging"] == {PLACE: DATA}
+
+    @pytest.mark.parametrize(
+        ("code", "remedy"),
+        [(7, "roles/storage.objectViewer"), (5, "run again"), (3, "take another version")],
+    )
+    def test_a_source_that_is_refused(self, inner: Counterpart, code: int, remedy: str) -> None:
+        inner.buckets["staging"][PLACE] = DATA
+        inner.import_errors = {"hello": (code, "because")}
+        with pytest.raises(TransferError, match=rf"gs://staging/{PLACE}.*because \(code {code}\)") as caught:
+            as_sync(lambda google: registry(google).admit([WANTED]))
+        assert remedy in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert inner.buckets["staging"] == {PLACE: DATA}
+
+    def test_a_source_that_fails_in_passing_is_imported_again_alone(self, inner: Counterpart) -> None:
+        second = artifact(Kind.APT, "b", "1", "b_1_amd64.deb", deb("b", "1"), architecture="amd64")
+        inner.buckets["staging"] = {PLACE: DATA, f"{second.sha256}/{second.filename}": deb("b", "1")}
+        inner.import_errors = {"hello": (14, "unavailable")}
+        as_sync(lambda google: registry(google).admit([WANTED, second]))
+        assert [len(uris) for uris in inner.imports] == [2, 1]
+        assert len(inner.repositories["inner/apt"]) == 2
+
+    def test_an_import_that_keeps_failing(self, inner: Counterpart) -> None:
+        inner.import_fails = (13, "internal error")
+        with pytest.raises(TransferError, match=r"internal error \(code 13\); run again"):
+            as_sync(lambda google: registry(google).admit([WANTED]))
+        assert len(inner.imports) == FAST.attempts
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            "{}",
+            '{"name": 7}',
+            '{"done": true, "response": []}',
+            '{"done": true, "error": "x"}',
+            '{"done": true, "response": {"errors": [1]}}',
+        ],
+    )
+    def test_an_answer_of_another_shape(self, inner: Counterpart, answer: str) -> None:
+        inner.faults.append(Fault("POST", "aptArtifacts:import", text=answer))
+        with pytest.raises(TransferError) as caught:
+            as_sync(lambda google: registry(google).admit([WANTED]))
+        assert "\n" not in str(caught.value)
+
+    def test_an_answer_that_is_lost(self, inner: Counterpart) -> None:
+        inner.buckets["staging"][PLACE] = DATA
+        inner.faults.append(Fault("POST", "aptArtifacts:import", lost=True))
+        as_sync(lambda google: registry(google).admit([WANTED]))
+        assert as_sync(lambda google: registry(google).list()) == [stored(WANTED)]
 
 
 class TestSettle:
@@ -94,9 +278,33 @@ class TestSettle:
         as_sync(lambda google: registry(google).settle([WANTED]))
         assert inner.index_delay["inner/apt"] == 0
 
+    def test_only_the_release_is_read_while_nothing_changes(self, inner: Counterpart) -> None:
+        inner.keep("inner/apt", "other_1_amd64.deb", deb("other", "1"))
+        inner.keep("inner/apt", WANTED.filename, DATA)
+        inner.index_delay["inner/apt"] = 9
+        as_sync(lambda google: registry(google).settle([WANTED]))
+        assert asked(inner, "InRelease") > asked(inner, "Packages") + 1
+
     def test_does_not_wait_for_ever(self, inner: Counterpart) -> None:
         with pytest.raises(TransferError, match=r"1 of 1 packages, such as hello_2\.10-3_amd64\.deb"):
             as_sync(lambda google: registry(google).settle([WANTED], within=0))
+
+    def test_an_index_of_two_moments_is_waited_for(self, inner: Counterpart) -> None:
+        inner.keep("inner/apt", WANTED.filename, DATA)
+        inner.faults.append(Fault("GET", "Packages", other_bytes=True, times=5))
+        as_sync(lambda google: registry(google).settle([WANTED]))
+
+    def test_other_bytes_under_its_name_do_not_count(self, inner: Counterpart) -> None:
+        inner.keep("inner/apt", WANTED.filename, deb("hello", "1:2.10-3", payload=b"other"))
+        with pytest.raises(TransferError, match="does not show 1 of 1"):
+            as_sync(lambda google: registry(google).settle([WANTED], within=0))
+
+    @pytest.mark.parametrize("wanted", [[WANTED], []])
+    def test_nothing_stays_staged_whoever_left_it(self, inner: Counterpart, wanted: list[Artifact]) -> None:
+        inner.keep("inner/apt", WANTED.filename, DATA)
+        inner.buckets["staging"] = {PLACE: DATA, f"{WANTED.sha256}/old.deb": DATA, "0" * 64 + "/x": b"other"}
+        as_sync(lambda google: registry(google).settle(wanted))
+        assert inner.buckets["staging"] == {}
 
 
 class TestOpen:
@@ -120,7 +328,12 @@ class TestWithdraw:
     def test_only_what_was_named_goes(self, inner: Counterpart) -> None:
         inner.keep("inner/apt", "hello_3_amd64.deb", deb("hello", "3"))
         inner.keep("inner/apt", WANTED.filename, DATA)
-        as_sync(lambda google: registry(google).withdraw([stored(WANTED)]))
+
+        async def old(google: Google) -> None:
+            found = await registry(google).list()
+            await registry(google).withdraw([one for one in found if one.sha256 == WANTED.sha256])
+
+        as_sync(old)
         assert [one.version for one in as_sync(lambda google: registry(google).list())] == ["3"]
 
 

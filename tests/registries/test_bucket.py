@@ -55,10 +55,10 @@ class TestRegistry:
         as_sync(lambda google: registry(google).put(WANTED, stream(DATA)))
         assert box == {NAME: DATA}
 
-    def test_there_already_with_other_bytes(self, box: dict[str, bytes]) -> None:
-        box[NAME] = DATA[:-1] + b"?"
-        with pytest.raises(TransferError, match=rf"holds sha256:\w+ where sha256:{SHA256}"):
-            as_sync(lambda google: registry(google).put(WANTED, stream(DATA)))
+    def test_a_taken_place_is_no_error_and_stays(self, box: dict[str, bytes]) -> None:
+        other = box[NAME] = DATA[:-1] + b"?"
+        as_sync(lambda google: registry(google).put(WANTED, stream(DATA)))
+        assert box == {NAME: other}
 
     def test_stored_as_something_else(self, cloud: Counterpart, box: dict[str, bytes]) -> None:
         cloud.damage_objects = True
@@ -85,6 +85,12 @@ class TestObjects:
         box |= {f"inventories/{number}": b"x" * number for number in range(5)} | {"other": b""}
         found = as_sync(lambda google: Bucket(google, "box").list("inventories/"))
         assert [(one.name, one.size) for one in found] == [(f"inventories/{n}", n) for n in range(5)]
+
+    @pytest.mark.parametrize("item", ["1", "{}", '{"name": "x", "size": "y"}'])
+    def test_a_listing_of_another_shape(self, cloud: Counterpart, box: dict[str, bytes], item: str) -> None:
+        cloud.faults.append(Fault("GET", "/b/box/o", text=f'{{"items": [{item}]}}'))
+        with pytest.raises(TransferError, match="not as Cloud Storage"):
+            as_sync(lambda google: Bucket(google, "box").list())
 
     def test_read_and_write(self, box: dict[str, bytes]) -> None:
         name = "a folder/ü%2F?.json"

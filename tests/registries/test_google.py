@@ -8,10 +8,12 @@ import logging
 import pytest
 
 from dmz.errors import InputError, TransferError
+from dmz.registries import objects
 from dmz.registries.google import Endpoints, Google, connect, upload_base
 from dmz.registries.retry import Retry
 from tests.registries.conftest import FAST, as_sync
-from tests.registries.counterpart import Counterpart, Fault
+from tests.registries.counterpart import SYNC, Counterpart, Fault
+from tests.registries.support import stream
 
 BUCKET = "/storage/v1/b/box/o"
 
@@ -54,6 +56,40 @@ class TestRetries:
             as_sync(lambda google: google.call("POST", url, json={"names": []}))
         assert len([path for _, path, _ in cloud.requests if "batchDelete" in path]) == 1
 
+    def test_what_a_quota_turned_away_is_repeated_whatever_it_is(self, cloud: Counterpart) -> None:
+        cloud.add("p/r", "PYTHON")
+        cloud.faults.append(Fault("POST", "batchDelete", status=429))
+        url = f"{cloud.url}/v1/projects/p/locations/l/repositories/r/packages/x/versions:batchDelete"
+        as_sync(lambda google: google.call("POST", url, json={"names": []}))
+        assert len([path for _, path, _ in cloud.requests if "batchDelete" in path]) == 2
+
+    @pytest.mark.parametrize("fault", [{"reset": True}, {"lost": True}], ids=["reset", "lost"])
+    def test_a_connection_that_is_reset(self, cloud: Counterpart, fault: dict[str, bool]) -> None:
+        cloud.buckets["box"] = {"a": b"x"}
+        cloud.faults.append(Fault("GET", BUCKET, **fault))  # type: ignore[arg-type]
+        answer = as_sync(lambda google: google.call("GET", f"{google.endpoints.storage}b/box/o"))
+        assert answer["items"][0]["name"] == "a"
+
+    def test_a_server_that_never_answers(self, cloud: Counterpart) -> None:
+        cloud.buckets["box"] = {}
+        cloud.faults.append(Fault("GET", BUCKET, silent=True, times=99))
+        impatient = Retry(attempts=2, first=0.001, most=0.01, answer=0.05)
+
+        async def wait() -> None:
+            async with connect("us-central1", impersonate=SYNC, retry=impatient) as google:
+                await google.call("GET", f"{google.endpoints.storage}b/box/o")
+
+        with pytest.raises(TransferError, match="gave no answer"):
+            asyncio.run(wait())
+        assert len([path for _, path, _ in cloud.requests if path == BUCKET]) == 2
+
+    @pytest.mark.parametrize("text", ["", "[]", "<html>", '"x"'])
+    def test_nothing_is_concluded_from_an_answer_that_is_none(self, cloud: Counterpart, text: str) -> None:
+        cloud.buckets["box"] = {"a": b"x"}
+        cloud.faults.append(Fault("GET", BUCKET, text=text or " "))
+        with pytest.raises(TransferError, match="no JSON object"):
+            as_sync(lambda google: google.call("GET", f"{google.endpoints.storage}b/box/o"))
+
     def test_retry_after_is_honoured_up_to_the_limit(self) -> None:
         retry = Retry(first=0.1, most=5)
         assert 0.05 <= retry.wait(1, None) <= 0.1
@@ -93,6 +129,51 @@ class TestTokens:
 
         as_sync(twice)
         assert [identity for _, _, identity in cloud.requests] == ["caller", *["caller", "sync"] * 2]
+
+    def test_a_token_that_ends_early_is_renewed_and_the_request_sent_again(self, cloud: Counterpart) -> None:
+        cloud.buckets["box"] = {}
+        cloud.token_serves = 3
+
+        async def often(google: Google) -> None:
+            for _ in range(8):
+                await google.call("GET", f"{google.endpoints.storage}b/box/o")
+
+        as_sync(often)
+        assert [identity for _, _, identity in cloud.requests].count("sync") == 8
+        assert [identity for _, _, identity in cloud.requests].count("nobody") == 2
+
+    def test_a_streamed_upload_fails_and_the_next_has_a_new_token(self, cloud: Counterpart) -> None:
+        cloud.buckets["box"] = {}
+        cloud.token_serves = 1
+
+        async def twice(google: Google) -> None:
+            await google.call("GET", f"{google.endpoints.storage}b/box/o")
+            with pytest.raises(TransferError, match="token is not accepted"):
+                await put(google)
+            await put(google)
+
+        async def put(google: Google) -> None:
+            await objects.create(google, "box", "a", stream(b"xyz"), 3, "box/a")
+
+        as_sync(twice)
+        assert cloud.buckets["box"] == {"a": b"xyz"}
+
+    def test_a_token_that_is_never_accepted(self, cloud: Counterpart) -> None:
+        cloud.buckets["box"] = {}
+        cloud.token_serves = 0
+        with pytest.raises(TransferError, match=r"401.*log in again"):
+            as_sync(lambda google: google.call("GET", f"{google.endpoints.storage}b/box/o"))
+        assert [identity for _, _, identity in cloud.requests].count("nobody") == 2
+
+    def test_the_callers_own_that_ended(self, cloud: Counterpart, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GOOGLE_OAUTH_ACCESS_TOKEN", "ended")
+        with pytest.raises(InputError, match=r"may not act as .*log in again"):
+            as_sync(lambda google: google.call("GET", f"{google.endpoints.storage}b/box/o"))
+
+    def test_an_answer_that_is_no_token(self, cloud: Counterpart) -> None:
+        cloud.faults.append(Fault("POST", "generateAccessToken", text="{}"))
+        with pytest.raises(TransferError, match="no token for"):
+            as_sync(lambda google: google.call("GET", f"{google.endpoints.storage}b/box/o"))
 
     def test_without_the_right_to_impersonate(self, cloud: Counterpart) -> None:
         cloud.may_impersonate = False

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 from dmz.artifact import Kind
-from dmz.errors import TransferError
+from dmz.errors import InputError, TransferError
 from dmz.registries.google import Google
 from dmz.registries.interface import Stored
-from dmz.registries.python import PythonRegistry
+from dmz.registries.python import PythonRegistry, parse_filename
 from tests.registries.conftest import as_sync
 from tests.registries.counterpart import Counterpart, Fault, wheel
 from tests.registries.support import artifact, read, refused, stored, stream
 
 NAME, DATA = wheel("some-thing", "1.0")
 WANTED = artifact(Kind.PYPI, "some-thing", "1.0", NAME, DATA)
+OTHER = wheel("some-thing", "1.0", requires=("other",))[1]
 
 
 def registry(google: Google, repository: str = "python") -> PythonRegistry:
@@ -42,6 +49,35 @@ class TestList:
         inner.keep("inner/python", name, data)
         [found] = as_sync(lambda google: registry(google).list())
         assert found == stored(artifact(Kind.PYPI, "local", "1.0+cpu", name, data))
+
+    def test_a_page_that_comes_again_and_again(self, inner: Counterpart) -> None:
+        inner.keep("inner/python", NAME, DATA)
+        inner.circular = True
+        with pytest.raises(TransferError, match="the same page again and again"):
+            as_sync(lambda google: registry(google).list())
+
+    def test_a_file_that_comes_twice_is_one(self, inner: Counterpart) -> None:
+        inner.page_size = 1
+        inner.keep("inner/python", NAME, DATA)
+        inner.keep("inner/python", *wheel("zzz", "1.0"))
+        inner.overlap = 1
+        assert len(as_sync(lambda google: registry(google).list())) == 2
+
+    @pytest.mark.parametrize(
+        "record",
+        [
+            "[]",
+            '{"files": [{}]}',
+            '{"files": [7]}',
+            '{"files": [{"name": "a/files/b", "hashes": [{}]}]}',
+            "<html>",
+        ],
+    )
+    def test_an_answer_that_is_no_record(self, inner: Counterpart, record: str) -> None:
+        inner.faults.append(Fault("GET", "/files", text=record))
+        with pytest.raises(TransferError) as caught:
+            as_sync(lambda google: registry(google).list())
+        assert "\n" not in str(caught.value)
 
     def test_no_repository(self, cloud: Counterpart) -> None:
         with pytest.raises(TransferError, match="404"):
@@ -76,11 +112,18 @@ class TestPut:
         as_sync(lambda google: registry(google).put(WANTED, stream(DATA)))
         assert as_sync(lambda google: registry(google).list()) == [stored(WANTED)]
 
-    def test_there_already_with_other_bytes(self, inner: Counterpart) -> None:
-        other = DATA[:-1] + b"?"
-        inner.keep("inner/python", NAME, other)
-        with pytest.raises(TransferError, match=rf"{NAME}: holds sha256:\w+ where sha256:{WANTED.sha256}"):
-            as_sync(lambda google: registry(google).put(WANTED, stream(DATA)))
+    def test_a_taken_place_is_no_error_and_stays(self, inner: Counterpart) -> None:
+        """Whoever put it compares with the listing."""
+        inner.keep("inner/python", NAME, OTHER)
+        as_sync(lambda google: registry(google).put(WANTED, stream(DATA)))
+        [held] = as_sync(lambda google: registry(google).list())
+        assert held.sha256 == hashlib.sha256(OTHER).hexdigest()
+
+    def test_too_big_for_the_service(self, inner: Counterpart) -> None:
+        big = dataclasses.replace(WANTED, size=9_900_000_001)
+        with pytest.raises(InputError, match="more than the 9900000000"):
+            as_sync(lambda google: registry(google).put(big, stream(DATA)))
+        assert not [path for _, path, _ in inner.requests if path.startswith("/python")]
 
     def test_an_upload_is_not_repeated_by_itself(self, inner: Counterpart) -> None:
         inner.faults.append(Fault("POST", "/python/inner/python/", status=500))
@@ -109,11 +152,14 @@ class TestOpen:
 
 class TestWithdraw:
     def test_only_what_was_named_goes(self, inner: Counterpart) -> None:
-        old, old_data = wheel("some-thing", "0.9")
         inner.keep("inner/python", NAME, DATA)
-        inner.keep("inner/python", old, old_data)
-        leaving = stored(artifact(Kind.PYPI, "some-thing", "0.9", old, old_data))
-        as_sync(lambda google: registry(google).withdraw([leaving]))
+        inner.keep("inner/python", *wheel("some-thing", "0.9"))
+
+        async def old(google: Google) -> None:
+            found = await registry(google).list()
+            await registry(google).withdraw([one for one in found if one.version == "0.9"])
+
+        as_sync(old)
         assert as_sync(lambda google: registry(google).list()) == [stored(WANTED)]
 
     def test_several_packages(self, inner: Counterpart) -> None:
@@ -126,6 +172,63 @@ class TestWithdraw:
 
         assert as_sync(all_of_them) == []
 
-    def test_what_is_not_there_any_more(self, inner: Counterpart) -> None:
-        as_sync(lambda google: registry(google).withdraw([stored(WANTED)]))
+    @pytest.mark.parametrize("gone", [["1.0"], ["1.0", "2.0"]], ids=["one", "all"])
+    def test_what_is_gone_already_is_no_error_and_does_not_save_the_rest(
+        self, inner: Counterpart, gone: list[str]
+    ) -> None:
+        leaving = [owned("x", version) for version in ("1.0", "2.0")]
+        for version in {"1.0", "2.0"} - set(gone):
+            inner.keep("inner/python", *wheel("x", version))
+        as_sync(lambda google: registry(google).withdraw(leaving))
+        assert inner.repositories["inner/python"] == {}
+
+    def test_an_answer_that_is_lost(self, inner: Counterpart) -> None:
+        inner.keep("inner/python", *wheel("x", "1.0"))
+        inner.faults.append(Fault("POST", "batchDelete", lost=True))
+        as_sync(lambda google: registry(google).withdraw([owned("x", "1.0")]))
+        assert inner.repositories["inner/python"] == {}
+
+    def test_a_file_that_nothing_owns(self, inner: Counterpart) -> None:
+        with pytest.raises(TransferError, match="to which version"):
+            as_sync(lambda google: registry(google).withdraw([stored(WANTED)]))
         assert not [path for _, path, _ in inner.requests if "batchDelete" in path]
+
+
+def owned(name: str, version: str) -> Stored:
+    return Stored(Kind.PYPI, name, "", version, f"{name}.whl", "0" * 64, 1, (name, version))
+
+
+class TestNames:
+    """Names that are read the quick way are read as the standard's own code reads them."""
+
+    @given(
+        st.from_regex(
+            r"[A-Za-z0-9._-]{1,12}-[0-9a-z.+!_]{1,14}(-[0-9][a-z_.]{0,3})?-[a-z0-9_.]{1,6}-[a-z0-9_.]{1,6}"
+            r"-[a-z0-9_.]{1,9}\.whl|[A-Za-z0-9._-]{1,12}-[0-9a-z.+!]{1,14}\.(tar\.gz|zip)",
+            fullmatch=True,
+            alphabet=st.characters(codec="ascii", exclude_characters="\n"),
+        )
+    )
+    @settings(max_examples=400, deadline=None)
+    @example("a-1.0-py3-none-any.whl")
+    @example("a-01.0-py3-none-any.whl")
+    @example("a-1.0.post1.dev2+cpu.x-py2.py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl")
+    @example("a-1.0+01-py3-none-any.whl")
+    @example("a-1.0-1-1.0.tar.gz")
+    @example("a__b-1.0-py3-none-any.whl")
+    @example("a-1.0-3py-none-any.whl")
+    def test_as_packaging_reads_them(self, filename: str) -> None:
+        try:
+            parse = parse_wheel_filename if filename.endswith(".whl") else parse_sdist_filename
+            name, version = parse(filename)[:2]
+            expected = name, str(version)
+        except ValueError:
+            expected = None
+        assert parse_filename(filename) == expected
+
+    @pytest.mark.parametrize(
+        "version", ["1", "1.0.0", "2024.1.15", "1.0rc1", "1.0.post2", "0.1.dev3", "1!2.0", "2.3.1+cu121.pt"]
+    )
+    def test_versions_that_are_normalised_stay(self, version: str) -> None:
+        assert parse_filename(f"a_b.C-{version}-py3-none-any.whl") == ("a-b-c", version)
+        assert parse_filename(f"a-b-{version}.tar.gz") == ("a-b", version)

@@ -16,9 +16,9 @@ _VERBS: Final = {"insert": "create", "patch": "update", "wait": "get"}
 _REPOSITORIES: Final = "artifactregistry.projects.locations.repositories"
 _VERSIONS: Final = "cloudkms.projects.locations.keyRings.cryptoKeys.cryptoKeyVersions"
 _SPECIAL: Final = {
-    # No role that Google publishes has a permission of this setting's name: these are a guess.
-    "artifactregistry.projects.locations.getVpcscConfig": "artifactregistry.projectsettings.get",
-    "artifactregistry.projects.locations.updateVpcscConfig": "artifactregistry.projectsettings.update",
+    # Named by the reference of `gcloud artifacts vpcsc-config`.
+    "artifactregistry.projects.locations.getVpcscConfig": "artifactregistry.vpcscconfigs.get",
+    "artifactregistry.projects.locations.updateVpcscConfig": "artifactregistry.vpcscconfigs.update",
     f"{_REPOSITORIES}.aptArtifacts.import": "artifactregistry.aptartifacts.create",
     f"{_REPOSITORIES}.aptArtifacts.upload": "artifactregistry.aptartifacts.create",
     f"{_REPOSITORIES}.packages.versions.batchDelete": "artifactregistry.versions.delete",

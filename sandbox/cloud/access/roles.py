@@ -22,6 +22,7 @@ _TABLE: Final = {
         artifactregistry.repositories: create delete deleteArtifacts downloadArtifacts get getIamPolicy
             list setIamPolicy update uploadArtifacts
         artifactregistry.versions: delete get list
+        artifactregistry.vpcscconfigs: get update
         cloudkms.cryptoKeyVersions: create delete destroy get list restore update useToSign useToVerify
             viewPublicKey
         cloudkms.cryptoKeys: create delete get getIamPolicy list setIamPolicy update
@@ -59,6 +60,7 @@ _TABLE: Final = {
         artifactregistry.repositories: create delete deleteArtifacts downloadArtifacts get getIamPolicy
             list update uploadArtifacts
         artifactregistry.versions: delete get list
+        artifactregistry.vpcscconfigs: get update
         cloudkms.cryptoKeyVersions: create delete get list update
         cloudkms.cryptoKeys: create delete get getIamPolicy list update
         cloudkms.keyRings: create delete get getIamPolicy list
@@ -93,6 +95,7 @@ _TABLE: Final = {
         artifactregistry.projectsettings: get
         artifactregistry.repositories: downloadArtifacts get getIamPolicy list
         artifactregistry.versions: get list
+        artifactregistry.vpcscconfigs: get
         cloudkms.cryptoKeyVersions: get list
         cloudkms.cryptoKeys: get getIamPolicy list
         cloudkms.keyRings: get getIamPolicy list
@@ -128,6 +131,7 @@ _TABLE: Final = {
         artifactregistry.repositories: create delete deleteArtifacts downloadArtifacts get getIamPolicy
             list setIamPolicy update uploadArtifacts
         artifactregistry.versions: delete get list
+        artifactregistry.vpcscconfigs: get update
         cloudkms.operations: get
         resourcemanager.projects: get
     """,
@@ -137,6 +141,7 @@ _TABLE: Final = {
         artifactregistry.projectsettings: get
         artifactregistry.repositories: downloadArtifacts get list
         artifactregistry.versions: get list
+        artifactregistry.vpcscconfigs: get
         resourcemanager.projects: get
     """,
     "roles/artifactregistry.repoAdmin": """
@@ -146,6 +151,7 @@ _TABLE: Final = {
         artifactregistry.projectsettings: get
         artifactregistry.repositories: deleteArtifacts downloadArtifacts get list uploadArtifacts
         artifactregistry.versions: delete get list
+        artifactregistry.vpcscconfigs: get
         resourcemanager.projects: get
     """,
     "roles/artifactregistry.writer": """
@@ -155,6 +161,7 @@ _TABLE: Final = {
         artifactregistry.projectsettings: get
         artifactregistry.repositories: downloadArtifacts get list uploadArtifacts
         artifactregistry.versions: get list
+        artifactregistry.vpcscconfigs: get
         resourcemanager.projects: get
     """,
     "roles/cloudkms.admin": """

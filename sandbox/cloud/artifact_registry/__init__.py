@@ -5,9 +5,10 @@ from __future__ import annotations
 from sandbox.cloud.artifact_registry.apt_host import KEY_PATH, application_apt
 from sandbox.cloud.artifact_registry.artifacts import Artifacts
 from sandbox.cloud.artifact_registry.methods import OVERRIDES
-from sandbox.cloud.artifact_registry.options import Options
 from sandbox.cloud.artifact_registry.python_host import application_python
+from sandbox.cloud.artifact_registry.quota import charge_method
 from sandbox.cloud.context import Cloud
+from sandbox.cloud.options import Options
 from sandbox.cloud.storage.attached import attached
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Options",
     "application_apt",
     "application_python",
+    "charge_method",
     "forget_repository",
 ]
 

@@ -14,7 +14,6 @@ from aiohttp import web
 from sandbox.cloud.artifact_registry.apt_index import AptIndex
 from sandbox.cloud.artifact_registry.apt_remote import AptRemote
 from sandbox.cloud.artifact_registry.data_plane import DataPlane
-from sandbox.cloud.artifact_registry.options import DEFAULT, Options
 from sandbox.cloud.artifact_registry.repository import Repository
 from sandbox.cloud.artifact_registry.signing import Signer
 from sandbox.cloud.context import Cloud
@@ -29,9 +28,9 @@ _INDEX: Final = "application/octet-stream"
 _PACKAGE: Final = "application/vnd.debian.binary-package"
 
 
-def application_apt(cloud: Cloud, options: Options = DEFAULT) -> web.Application:
+def application_apt(cloud: Cloud) -> web.Application:
     """The apt data plane of all locations."""
-    host = _Host(cloud, options)
+    host = _Host(cloud)
     return host.application(
         [
             web.get(KEY_PATH, host.key),
@@ -46,10 +45,10 @@ def application_apt(cloud: Cloud, options: Options = DEFAULT) -> web.Application
 class _Host(DataPlane):
     FORMAT = "APT"
 
-    def __init__(self, cloud: Cloud, options: Options) -> None:
-        super().__init__(cloud, options)
+    def __init__(self, cloud: Cloud) -> None:
+        super().__init__(cloud)
         self._signer = attached(cloud, Signer)
-        self._remote = AptRemote(self._artifacts, options)
+        self._remote = AptRemote(self._artifacts, cloud.options)
         self._index = AptIndex(self._artifacts, self._signer)
 
     async def key(self, request: web.Request) -> web.Response:
@@ -58,14 +57,14 @@ class _Host(DataPlane):
 
     async def index(self, request: web.Request) -> web.Response:
         repository, path = self._of_mode(request, remote=False), request.match_info["path"]
-        suite = await self._index.suite(repository)
+        suite = await self._index.suite(repository, first=path in {"InRelease", "Release"})
         if path not in suite:
             raise not_found(f"Repository {repository.id} has no {path}")
         return web.Response(body=suite[path], content_type=_INDEX)
 
     async def pool(self, request: web.Request) -> web.StreamResponse:
         repository = self._of_mode(request, remote=False)
-        entry = self._held(repository, f"pool/{repository.id}/{request.match_info['path']}")
+        entry = self._held(repository, f"pool/{request.match_info['path']}")
         return await self._send(request, entry, _PACKAGE)
 
     async def upstream_index(self, request: web.Request) -> web.StreamResponse:

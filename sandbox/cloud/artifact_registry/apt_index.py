@@ -29,31 +29,31 @@ class AptIndex:
         self._signer = signer
         self._made: dict[str, tuple[object, Suite]] = {}
 
-    async def suite(self, repository: Repository) -> Suite:
-        """The repository's current suite.
+    async def suite(self, repository: Repository, *, first: bool = True) -> Suite:
+        """The repository's suite; `first` when it is for what a reader asks for first.
 
         Raises:
             ApiError: gpg fails.
         """
-        state = (repository.epoch, self._artifacts.catalog.revision(repository))
+        revision, entries = self._artifacts.catalog.suite(repository, counted=first)
+        state = (repository.epoch, revision)
         known = self._made.get(repository.name)
         if known is not None and known[0] == state:
             return known[1]
 
         async def make() -> Suite:
-            made = await self._make(repository)
+            made = await self._make(repository, entries())
             self._made[repository.name] = (state, made)
             return made
 
         return await self._artifacts.upstream.once(("index", repository.name, state), make)
 
-    async def _make(self, repository: Repository) -> Suite:
-        entries = self._artifacts.catalog.files(repository)
+    async def _make(self, repository: Repository, entries: list[Entry]) -> Suite:
         architectures = {str(entry.details["architecture"]) for entry in entries} - {"all"}
         architectures |= {host_architecture()}
         files: dict[str, bytes] = {}
         for architecture in sorted(architectures):
-            packages = _packages(entries, architecture)
+            packages = _packages(repository, entries, architecture)
             path = f"main/binary-{architecture}/Packages"
             files[path] = packages
             files[f"{path}.gz"] = gzip.compress(packages, _FAST, mtime=0)
@@ -72,7 +72,7 @@ class AptIndex:
         return {**files, **named}
 
 
-def _packages(entries: list[Entry], architecture: str) -> bytes:
+def _packages(repository: Repository, entries: list[Entry], architecture: str) -> bytes:
     fitting = [entry for entry in entries if entry.details["architecture"] in (architecture, "all")]
     fitting.sort(key=lambda entry: (entry.package, entry.version))
-    return "\n".join(stanza(entry) for entry in fitting).encode()
+    return "\n".join(stanza(repository, entry) for entry in fitting).encode()

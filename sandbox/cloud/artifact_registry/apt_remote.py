@@ -18,11 +18,11 @@ from sandbox.cloud.artifact_registry.apt_upstream import SuiteUpstream, locate
 from sandbox.cloud.artifact_registry.artifacts import Artifacts
 from sandbox.cloud.artifact_registry.catalog import Entry
 from sandbox.cloud.artifact_registry.deb import host_architecture
-from sandbox.cloud.artifact_registry.options import Options
 from sandbox.cloud.artifact_registry.release import Release, verify
 from sandbox.cloud.artifact_registry.repository import Repository
 from sandbox.cloud.artifact_registry.upstream import UpstreamError
 from sandbox.cloud.errors import not_found
+from sandbox.cloud.options import Options
 from sandbox.cloud.storage.blobs import CHUNK
 from sandbox.cloud.storage.objects import timestamp
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import fnmatch
 import re
+import sqlite3
 from pathlib import Path
 from typing import Any, Final
 
-from sandbox.cloud import operations
+from sandbox.cloud import access, operations
 from sandbox.cloud.artifact_registry import deb
 from sandbox.cloud.artifact_registry.artifacts import Artifacts
 from sandbox.cloud.artifact_registry.repository import Repository, by_name
 from sandbox.cloud.context import Call, Cloud
-from sandbox.cloud.errors import ApiError, failed_precondition, invalid
+from sandbox.cloud.errors import ApiError, failed_precondition, invalid, refusal
+from sandbox.cloud.references import project_number
 from sandbox.cloud.storage.attached import attached
 from sandbox.cloud.storage.blobs import Digests
 from sandbox.cloud.storage.objects import Object, Objects, blob_path
@@ -21,8 +23,6 @@ from sandbox.cloud.storage.uploads import receive
 
 _TYPES: Final = "type.googleapis.com/google.devtools.artifactregistry.v1"
 _URI: Final = re.compile(r"gs://(?P<bucket>[^/]+)/(?P<name>.+)")
-_CODES: Final = {400: 3, 403: 7, 404: 5, 409: 6, 501: 12}
-"""google.rpc.Code by HTTP status."""
 
 
 async def upload(cloud: Cloud, call: Call) -> dict[str, Any]:
@@ -54,24 +54,37 @@ async def import_artifacts(cloud: Cloud, call: Call) -> dict[str, Any]:
     return operations.start(
         cloud,
         f"artifactregistry/{repository.location_name}",
-        _import(cloud, repository, uris, wildcards),
+        _import(cloud, repository, _reader(cloud, call, repository), uris, wildcards),
         {"@type": f"{_TYPES}.ImportAptArtifactsMetadata"},
     )
 
 
-async def _import(cloud: Cloud, repository: Repository, uris: list[str], wildcards: bool) -> dict[str, Any]:
+def _reader(cloud: Cloud, call: Call, repository: Repository) -> str:
+    """Whose permission an import needs on the bucket."""
+    if cloud.options.import_reads_as == "caller":
+        return call.identity
+    number = project_number(repository.name.split("/")[1])
+    return f"serviceAccount:service-{number}@gcp-sa-artifactregistry.iam.gserviceaccount.com"
+
+
+async def _import(
+    cloud: Cloud, repository: Repository, reader: str, uris: list[str], wildcards: bool
+) -> dict[str, Any]:
     artifacts, objects = attached(cloud, Artifacts), attached(cloud, Objects)
     taken: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
     for uri in uris:
         try:
-            for found in _objects(objects, uri, wildcards):
+            for found in _objects(cloud, objects, reader, uri, wildcards):
                 control = await _take(artifacts, repository, blob_path(objects, found), found.digests)
                 if control is not None:
                     taken.append(deb.artifact(repository, control))
-        except ApiError as error:
-            status = {"code": _CODES.get(error.status, 2), "message": error.message}
-            errors.append({"gcsSource": {"uris": [uri]}, "error": status})
+        except (ApiError, OSError, sqlite3.OperationalError) as error:
+            known = refusal(error)
+            if known is None:
+                raise
+            source = {"uris": [uri], "useWildcards": True} if wildcards else {"uris": [uri]}
+            errors.append({"gcsSource": source, "error": operations.status(known)})
     response: dict[str, Any] = {"@type": f"{_TYPES}.ImportAptArtifactsResponse"}
     if taken:
         response["aptArtifacts"] = taken
@@ -102,16 +115,20 @@ def _conflicts(artifacts: Artifacts, repository: Repository, control: deb.Contro
     return any(entry.details["architecture"] == control.architecture for entry in held)
 
 
-def _objects(objects: Objects, uri: str, wildcards: bool) -> list[Object]:
+def _objects(cloud: Cloud, objects: Objects, reader: str, uri: str, wildcards: bool) -> list[Object]:
+    """The objects that a URI names, if `reader` may have them."""
     parts = _URI.fullmatch(uri)
     if parts is None:
         raise invalid(f"'{uri}' is not of the form gs://BUCKET/OBJECT")
-    objects.bucket(parts["bucket"])
+    bucket, name = parts["bucket"], parts["name"]
+    objects.bucket(bucket)
     if not wildcards:
-        return [objects.get(parts["bucket"], parts["name"])]
-    fixed = re.split(r"[*?\[]", parts["name"])[0]
-    listed = objects.list(parts["bucket"], fixed)
-    found = [item for item in listed if fnmatch.fnmatchcase(item.name, parts["name"])]
+        access.require(cloud, reader, "storage.objects.get", f"storage/b/{bucket}/o/{name}")
+        return [objects.get(bucket, name)]
+    access.require(cloud, reader, "storage.objects.list", f"storage/b/{bucket}")
+    access.require(cloud, reader, "storage.objects.get", f"storage/b/{bucket}/o")
+    fixed = re.split(r"[*?\[]", name)[0]
+    found = [item for item in objects.list(bucket, fixed) if fnmatch.fnmatchcase(item.name, name)]
     if not found:
         raise ApiError(404, "NOT_FOUND", f"No object matches {uri}")
     return found

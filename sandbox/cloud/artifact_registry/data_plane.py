@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler
 from sandbox.cloud import access
 from sandbox.cloud.artifact_registry.artifacts import Artifacts
 from sandbox.cloud.artifact_registry.catalog import Entry
-from sandbox.cloud.artifact_registry.options import Options
+from sandbox.cloud.artifact_registry.quota import charge
 from sandbox.cloud.artifact_registry.repository import Repository, by_host
 from sandbox.cloud.context import Cloud
 from sandbox.cloud.errors import ApiError, not_found
@@ -28,9 +28,8 @@ class DataPlane:
 
     FORMAT: ClassVar[str]
 
-    def __init__(self, cloud: Cloud, options: Options) -> None:
+    def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
-        self._options = options
         self._artifacts = attached(cloud, Artifacts)
 
     def application(self, routes: Iterable[web.RouteDef]) -> web.Application:
@@ -44,6 +43,7 @@ class DataPlane:
         """The repository of a request, if whoever makes it has `permission` on it."""
         info = request.match_info
         repository = by_host(self._cloud, request.host, info["project"], info["repository"], self.FORMAT)
+        charge(self._cloud, repository.name, "writes" if permission == UPLOAD else None)
         access.require(self._cloud, request["identity"], permission, f"artifactregistry/{repository.name}")
         return repository
 
@@ -70,4 +70,4 @@ async def _plain_errors(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         return await handler(request)
     except ApiError as error:
-        return web.Response(status=error.status, text=error.message + "\n")
+        return web.Response(status=error.status, text=error.message + "\n", headers=error.headers)

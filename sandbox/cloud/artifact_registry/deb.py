@@ -75,20 +75,21 @@ def read_control(path: Path) -> Control:
 def entry(repository: Repository, control: Control, digests: Digests) -> Entry:
     """The package as a file of the repository.
 
-    The pool path has the form that public repositories of the service show:
-    `pool/REPO/NAME_VERSION_ARCHITECTURE_MD5.deb` (the version without its epoch, as Debian names files).
+    Its id has the form that a public script got from `files.list`: `pool/NAME_VERSION_ARCHITECTURE_MD5.deb`
+    (the version without its epoch, as Debian names files).
     """
     version = control.version.partition(":")[2] if ":" in control.version else control.version
     filename = f"{control.package}_{version}_{control.architecture}_{digests.md5}.deb"
     details = {"architecture": control.architecture, "control": control.text}
-    return Entry(f"pool/{repository.id}/{filename}", control.package, control.version, digests, details)
+    return Entry(f"pool/{filename}", control.package, control.version, digests, details)
 
 
-def stanza(found: Entry) -> str:
-    """What `Packages` says of a package."""
+def stanza(repository: Repository, found: Entry) -> str:
+    """What `Packages` says of a package; its address has the repository's id, as public ones show."""
     digests = found.digests
+    place = f"pool/{repository.id}/{found.filename}"
     return (
-        f"{found.details['control']}Filename: {found.id}\nSize: {digests.size}\n"
+        f"{found.details['control']}Filename: {place}\nSize: {digests.size}\n"
         f"MD5sum: {digests.md5}\nSHA256: {digests.sha256}\n"
     )
 

@@ -38,8 +38,18 @@ _NAME: Final = re.compile(
 async def list_files(cloud: Cloud, call: Call) -> dict[str, Any]:
     """`files.list`."""
     repository = by_name(cloud, call.params["parent"])
-    resources = (_file(repository, entry) for entry in _catalog(cloud).files(repository))
-    return _page(call, "files", resources, ("name", "owner"))
+    catalog, size, start = _catalog(cloud), _page_size(call), _page_start(call.query.get("pageToken"))
+    if call.query.get("filter") or call.query.get("orderBy"):
+        resources = (_file(repository, entry) for entry in catalog.listed(repository))
+        return _page(call, "files", resources, ("name", "owner"))
+    after = _unescaped(start.removeprefix(f"{repository.name}/files/"))
+    entries = catalog.page(repository, after, size)
+    answer: dict[str, Any] = {}
+    if entries:
+        answer["files"] = files = [_file(repository, entry) for entry in entries[:size]]
+        if len(entries) > size:
+            answer["nextPageToken"] = _page_token(files[-1])
+    return answer
 
 
 async def get_file(cloud: Cloud, call: Call) -> dict[str, Any]:
@@ -229,10 +239,7 @@ def _page(
     if call.query.get("orderBy"):
         raise unimplemented(f"orderBy is not offered by this sandbox for {call.method_id}")
     fits = _filter(call.query.get("filter", ""), filterable)
-    size_text, start = call.query.get("pageSize") or "0", _page_start(call.query.get("pageToken"))
-    if not size_text.isdecimal():
-        raise invalid(f"pageSize has to be a number, not '{size_text}'")
-    size = min(int(size_text) or PAGE_LIMIT, PAGE_LIMIT)
+    size, start = _page_size(call), _page_start(call.query.get("pageToken"))
     items = sorted(
         (item for item in resources if item["name"] > start and fits(item)), key=lambda i: i["name"]
     )
@@ -240,8 +247,19 @@ def _page(
     if items:
         answer[field] = items[:size]
     if len(items) > size:
-        answer["nextPageToken"] = base64.urlsafe_b64encode(items[size - 1]["name"].encode()).decode()
+        answer["nextPageToken"] = _page_token(items[size - 1])
     return answer
+
+
+def _page_size(call: Call) -> int:
+    text = call.query.get("pageSize") or "0"
+    if not text.isdecimal():
+        raise invalid(f"pageSize has to be a number, not '{text}'")
+    return min(int(text) or PAGE_LIMIT, PAGE_LIMIT)
+
+
+def _page_token(last: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(last["name"].encode()).decode()
 
 
 def _filter(text: str, filterable: tuple[str, ...]) -> Callable[[dict[str, Any]], bool]:

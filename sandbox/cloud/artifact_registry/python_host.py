@@ -14,7 +14,6 @@ from packaging.version import InvalidVersion, Version
 
 from sandbox.cloud.artifact_registry.catalog import Entry
 from sandbox.cloud.artifact_registry.data_plane import UPLOAD, DataPlane
-from sandbox.cloud.artifact_registry.options import DEFAULT, Options
 from sandbox.cloud.artifact_registry.python_remote import PythonRemote
 from sandbox.cloud.artifact_registry.repository import Repository
 from sandbox.cloud.artifact_registry.simple_index import (
@@ -34,9 +33,9 @@ _FIELDS_LIMIT: Final = 8 << 20
 """Bytes of all form fields but the file; a long description is one of them."""
 
 
-def application_python(cloud: Cloud, options: Options = DEFAULT) -> web.Application:
+def application_python(cloud: Cloud) -> web.Application:
     """The Python data plane of all locations."""
-    host = _Host(cloud, options)
+    host = _Host(cloud)
     return host.application(
         [
             web.get("/{project}/{repository}/simple/", host.root),
@@ -51,9 +50,9 @@ def application_python(cloud: Cloud, options: Options = DEFAULT) -> web.Applicat
 class _Host(DataPlane):
     FORMAT = "PYTHON"
 
-    def __init__(self, cloud: Cloud, options: Options) -> None:
-        super().__init__(cloud, options)
-        self._remote = PythonRemote(self._artifacts, options)
+    def __init__(self, cloud: Cloud) -> None:
+        super().__init__(cloud)
+        self._remote = PythonRemote(self._artifacts, cloud.options)
 
     async def root(self, request: web.Request) -> web.Response:
         files = self._artifacts.catalog.files(self._repository(request))
@@ -63,7 +62,7 @@ class _Host(DataPlane):
     async def page(self, request: web.Request) -> web.Response:
         repository = self._repository(request)
         name = canonicalize_name(request.match_info["name"])
-        if self._options.json_index and JSON_TYPE in request.headers.get(hdrs.ACCEPT, ""):
+        if self._cloud.options.json_index and JSON_TYPE in request.headers.get(hdrs.ACCEPT, ""):
             links = await self._links(repository, name)
             return web.Response(text=render_json(name, links), content_type=JSON_TYPE)
         if repository.remote:
@@ -76,7 +75,7 @@ class _Host(DataPlane):
 
     def _shown(self, links: list[Link]) -> list[Link]:
         """What a remote repository says of what its upstream says."""
-        if self._options.yanked:
+        if self._cloud.options.yanked:
             return links
         return [Link(link.filename, link.url, link.sha256, link.requires_python) for link in links]
 

@@ -11,12 +11,12 @@ from urllib.parse import quote
 
 from sandbox.cloud.artifact_registry.artifacts import Artifacts
 from sandbox.cloud.artifact_registry.catalog import Entry
-from sandbox.cloud.artifact_registry.options import Options
 from sandbox.cloud.artifact_registry.pip_settings import PipSettings, pip_settings
 from sandbox.cloud.artifact_registry.repository import Repository
 from sandbox.cloud.artifact_registry.simple_index import JSON_TYPE, Link, parse_filename, parse_page
 from sandbox.cloud.artifact_registry.upstream import UpstreamError
 from sandbox.cloud.errors import failed_precondition, not_found
+from sandbox.cloud.options import Options
 from sandbox.cloud.storage.objects import timestamp
 
 _ACCEPT: Final = f"{JSON_TYPE}, text/html;q=0.5"

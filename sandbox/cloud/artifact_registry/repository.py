@@ -95,11 +95,12 @@ def by_host(cloud: Cloud, host: str, project: str, repository: str, package_form
         resource = cloud.store.get(name)
         found = {} if resource is None else {name: resource}
     else:
-        found = {
-            name: resource
-            for name, resource in cloud.store.list(prefix).items()
+        named = [
+            name
+            for name in cloud.store.names(prefix)
             if name.endswith(f"/repositories/{repository}") and name.count("/") == prefix.count("/") + 2
-        }
+        ]
+        found = {name: resource for name in named if (resource := cloud.store.get(name)) is not None}
     if not found:
         raise not_found(f"Repository {repository} does not exist in project {project}")
     if len(found) > 1:

@@ -19,7 +19,8 @@ async def _generate(cloud: Cloud, call: Call) -> Resource:
     _, account = find(cloud, parts[2], parts[4])
     if call.body.get("delegates"):
         raise unimplemented("The sandbox has no chains of delegates: grant the role to the caller itself.")
-    if not call.body.get("scope"):
+    scopes = call.body.get("scope")
+    if not scopes:
         raise invalid("scope is required")
     found = re.fullmatch(r"(\d+)(\.\d+)?s", call.body.get("lifetime") or f"{LIFETIME}s")
     lifetime = int(found[1]) if found else 0
@@ -27,7 +28,7 @@ async def _generate(cloud: Cloud, call: Call) -> Resource:
         raise invalid(f"The token lifetime must be between 1s and {LIFETIME}s: '{call.body.get('lifetime')}'")
     end = datetime.now(UTC) + timedelta(seconds=lifetime)
     return {
-        "accessToken": cloud.tokens.issue(f"serviceAccount:{account['email']}", lifetime),
+        "accessToken": cloud.tokens.issue(f"serviceAccount:{account['email']}", lifetime, scopes),
         "expireTime": end.isoformat(timespec="seconds").replace("+00:00", "Z"),
     }
 

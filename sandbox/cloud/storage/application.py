@@ -92,7 +92,7 @@ class _Service:
         prefixes: list[str] = []
         last = after
         token: str | None = None
-        for key, prefix, found in self._entries(bucket, query):
+        for key, prefix, found in self._entries(bucket, query, after[0], size):
             if key <= after:
                 continue
             if len(items) + len(prefixes) == size:
@@ -114,16 +114,21 @@ class _Service:
             answer["items"] = items
         return web.json_response(answer)
 
-    def _entries(self, bucket: str, query: Mapping[str, str]) -> list[_Entry]:
-        """What a listing shows, in order."""
+    def _entries(self, bucket: str, query: Mapping[str, str], after: str, size: int) -> list[_Entry]:
+        """What a listing shows, in order, from what the last page ended with; at least a page of it."""
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
         start, end = query.get("startOffset", ""), query.get("endOffset")
-        trailing = _flag(query, "includeTrailingDelimiter")
+        trailing, versions = _flag(query, "includeTrailingDelimiter"), _flag(query, "versions")
         entries: list[_Entry] = []
         seen: set[str] = set()
-        for found in self._objects.list(bucket, prefix, versions=_flag(query, "versions")):
-            if found.name < start or (end is not None and found.name >= end):
-                continue
+        limit = (
+            -1 if delimiter or versions else size + 2
+        )  # what the last page ended with, and whether more is
+        for found in self._objects.list(
+            bucket, prefix, start=max(start, after), limit=limit, versions=versions
+        ):
+            if end is not None and found.name >= end:
+                break
             head, cut, tail = found.name[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
             if not cut:
                 entries.append(((found.name, found.generation), "", found))
@@ -243,7 +248,12 @@ class _Service:
         session = self._sessions.get(key)
         if session.identity != request.get("identity"):
             raise ApiError(403, "PERMISSION_DENIED", "This resumable upload was begun by another identity")
-        if not await take(request, session):
+        try:
+            whole = await take(request, session)
+        except OSError:
+            self._sessions.end(key)  # what was counted is not all written
+            raise
+        if not whole:
             size = session.writer.size
             headers = {hdrs.RANGE: f"bytes=0-{size - 1}"} if size else {}
             return web.Response(status=308, headers=headers, reason="Resume Incomplete")
@@ -314,8 +324,12 @@ class _Service:
         fields: Mapping[str, Any],
         conditions: Preconditions,
     ) -> Object:
-        self._check_write(request, bucket, name, conditions)
-        return self._objects.put(bucket, name, digests, fields, conditions)
+        try:
+            self._check_write(request, bucket, name, conditions)
+            return self._objects.put(bucket, name, digests, fields, conditions)
+        except BaseException:
+            self._objects.collect(digests.sha256)
+            raise
 
     async def _send(self, request: web.Request, found: Object) -> web.StreamResponse:
         headers = {

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import re
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +19,8 @@ import google_crc32c
 
 CHUNK: Final = 1 << 20
 """Bytes that are hashed and written in one go, off the event loop."""
+
+_FOLDER: Final = re.compile("[0-9a-f]{2}")
 
 
 @dataclass(frozen=True)
@@ -35,15 +39,21 @@ class Digests:
 class BlobWriter:
     """Takes bytes into a temporary file and hashes them on the way; a context manager.
 
-    Nothing is left of what was not published.
+    While one chunk is hashed and written, the next is being taken. Nothing is left of what was not published,
+    and after a failure to write (a full disk) nothing can be: every later call fails as the first did.
     """
 
     def __init__(self, incoming: Path, publish: Callable[[Path, Digests], None]) -> None:
         handle, name = tempfile.mkstemp(dir=incoming)
-        self._file = os.fdopen(handle, "wb")
+        self._handle = handle
         self._path = Path(name)
         self._publish = publish
         self._pending = bytearray()
+        self._working: asyncio.Future[None] | None = None
+        self._lock = threading.Lock()
+        """Held while the file is written, so that its handle isn't closed and given away meanwhile."""
+        self._closed = False
+        self._failed: OSError | None = None
         self._sha256 = hashlib.sha256()
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._crc32c = 0
@@ -55,17 +65,17 @@ class BlobWriter:
         self.size += len(data)
         self._pending += data
         if len(self._pending) >= CHUNK:
-            await asyncio.to_thread(self._flush)
+            await self._settle()
+            self._begin()
 
     async def digests(self) -> Digests:
         """What was taken so far."""
-        await asyncio.to_thread(self._flush)
+        await self._flush()
         return Digests(self.size, self._sha256.hexdigest(), self._md5.hexdigest(), self._crc32c)
 
     async def place(self) -> Path:
         """The temporary file, with everything that was taken so far."""
-        await asyncio.to_thread(self._flush)
-        await asyncio.to_thread(self._file.flush)
+        await self._flush()
         return self._path
 
     async def publish(self) -> Digests:
@@ -76,7 +86,10 @@ class BlobWriter:
 
     def close(self) -> None:
         """Drop what was not published."""
-        self._file.close()
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                os.close(self._handle)
         self._path.unlink(missing_ok=True)
 
     def __enter__(self) -> BlobWriter:
@@ -87,17 +100,42 @@ class BlobWriter:
     ) -> None:
         self.close()
 
-    def _flush(self) -> None:
-        data = bytes(self._pending)
-        self._pending.clear()
+    async def _flush(self) -> None:
+        await self._settle()
+        if self._pending:
+            self._begin()
+            await self._settle()
+
+    def _begin(self) -> None:
+        """Have what is pending hashed and written, off the event loop."""
+        data, self._pending = self._pending, bytearray()
+        self._working = asyncio.ensure_future(asyncio.to_thread(self._take, data))
+
+    async def _settle(self) -> None:
+        """Wait until nothing is being written."""
+        if self._working is not None:
+            working = self._working
+            await asyncio.wait([working])
+            self._working = None
+            if (error := working.exception()) is not None:
+                self._failed = self._failed or (error if isinstance(error, OSError) else OSError(str(error)))
+        if self._failed is not None:
+            raise OSError(self._failed.errno, self._failed.strerror) from self._failed
+
+    def _take(self, data: bytearray) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(self._handle, rest) :]
         self._sha256.update(data)
         self._md5.update(data)
-        self._crc32c = google_crc32c.extend(self._crc32c, data)
-        self._file.write(data)
+        self._crc32c = google_crc32c.extend(self._crc32c, bytes(data))
 
     def _finish(self, digests: Digests) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with self._lock:
+            os.fsync(self._handle)
         self._publish(self._path, digests)
 
 
@@ -144,6 +182,14 @@ class Blobs:
                 os.link(source, target)
             except OSError:
                 self._copy(source, target)
+
+    def keep_only(self, known: Collection[str]) -> None:
+        """Remove bytes that nothing names: a process was killed after they were published and before that."""
+        for folder in self._folder.iterdir():
+            if _FOLDER.fullmatch(folder.name):
+                for path in folder.iterdir():
+                    if path.name not in known:
+                        path.unlink()
 
     def remove(self, sha256: str) -> None:
         """Forget bytes; a download under way ends well all the same."""

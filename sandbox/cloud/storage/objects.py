@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import sqlite3
 import time
@@ -130,6 +131,13 @@ class Objects:
         self.blobs = Blobs(folder, exclusive=True)
         self._database = sqlite3.connect(folder / "objects.sqlite", isolation_level=None)
         self._database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
+        named = self._database.execute("SELECT DISTINCT sha256 FROM objects").fetchall()
+        self.blobs.keep_only({sha256 for (sha256,) in named})
+        newest = self._database.execute("SELECT max(generation) FROM objects").fetchone()[0]
+        self._generation = int(newest or 0)
+        """The newest; generations only grow."""
+        self._epochs: dict[str, str] = {}
+        """Of the buckets whose earlier contents, of a bucket of the same name, are known to be gone."""
 
     def bucket(self, name: str) -> dict[str, Any]:
         """The bucket's resource.
@@ -162,10 +170,15 @@ class Objects:
             raise not_found(f"No such object: {bucket}/{name}{version}")
         return found
 
-    def list(self, bucket: str, prefix: str = "", *, versions: bool = False) -> Iterator[Object]:
-        """Objects whose name starts with `prefix`, by name and generation."""
-        which = "substr(name, 1, ?) = ?" + ("" if versions else " AND deleted IS NULL")
-        yield from self._rows(which, bucket, len(prefix), prefix)
+    def list(
+        self, bucket: str, prefix: str = "", *, start: str = "", limit: int = -1, versions: bool = False
+    ) -> Iterator[Object]:
+        """Objects whose name starts with `prefix`, by name and generation; from the name `start` on."""
+        which = "name >= ?" + ("" if versions else " AND deleted IS NULL")
+        for found in self._rows(which, bucket, max(prefix, start), limit=limit):
+            if not found.name.startswith(prefix):
+                break
+            yield found
 
     def put(
         self,
@@ -184,20 +197,19 @@ class Objects:
         versioned = bool(self.bucket(bucket).get("versioning", {}).get("enabled"))
         current = self.live(bucket, name)
         preconditions.check(current)
-        newest = self._database.execute("SELECT max(generation) FROM objects WHERE bucket = ?", (bucket,))
-        generation = max(int(time.time() * 1_000_000), (newest.fetchone()[0] or 0) + 1)
+        generation = self._generation = max(int(time.time() * 1_000_000), self._generation + 1)
         now = timestamp()
         made = Object(bucket, name, digests, generation, 1, now, now, dict(fields))
         if not self.blobs.has(digests.sha256):
             raise ApiError(503, "UNAVAILABLE", "The same bytes were being deleted meanwhile; try again")
         if current is not None:
             _check_retention(current)
-        with self._transaction():
+        with transaction(self._database):
             if current is not None:
                 self._retire(current, versioned, now)
             self._insert(made)
         if current is not None:
-            self._collect(current.digests.sha256)
+            self.collect(current.digests.sha256)
         return self.get(bucket, name)
 
     def patch(self, current: Object, fields: Mapping[str, Any]) -> Object:
@@ -209,7 +221,7 @@ class Objects:
             metageneration=current.metageneration + 1,
             updated=timestamp(),
         )
-        with self._transaction():
+        with transaction(self._database):
             self._drop(current)
             self._insert(changed)
         return changed
@@ -218,9 +230,9 @@ class Objects:
         """Delete the live object, or for good the generation that was named."""
         _check_retention(found)
         versioned = bool(self.bucket(found.bucket).get("versioning", {}).get("enabled"))
-        with self._transaction():
+        with transaction(self._database):
             self._retire(found, versioned and not generation_named, timestamp())
-        self._collect(found.digests.sha256)
+        self.collect(found.digests.sha256)
 
     def forget(self, bucket: str) -> None:
         """Drop everything in a bucket."""
@@ -230,23 +242,27 @@ class Objects:
         """Tells one bucket from a later one of the same name."""
         resource = self.bucket(bucket)
         epoch = str(resource.get("timeCreated", ""))
-        self._forget("bucket = ? AND epoch <> ?", bucket, epoch)
+        if self._epochs.get(bucket) != epoch:
+            self._forget("bucket = ? AND epoch <> ?", bucket, epoch)
+            self._epochs[bucket] = epoch
         return epoch
 
     def _forget(self, which: str, *values: object) -> None:
         statement = f"DELETE FROM objects WHERE {which} RETURNING sha256"  # noqa: S608
         for (sha256,) in set(self._database.execute(statement, values).fetchall()):
-            self._collect(sha256)
+            self.collect(sha256)
 
     def _one(self, which: str, bucket: str, *values: object) -> Object | None:
         return next(self._rows(which, bucket, *values), None)
 
-    def _rows(self, which: str, bucket: str, *values: object) -> Iterator[Object]:
+    def _rows(self, which: str, bucket: str, *values: object, limit: int = -1) -> Iterator[Object]:
         self._epoch(bucket)
         policy = self.bucket(bucket).get("retentionPolicy") or {}
         kept = timedelta(seconds=int(policy.get("retentionPeriod", 0)))
-        query = f"SELECT {_COLUMNS} FROM objects WHERE bucket = ? AND {which} ORDER BY name, generation"  # noqa: S608
-        for row in self._database.execute(query, (bucket, *values)).fetchall():
+        query = (
+            f"SELECT {_COLUMNS} FROM objects WHERE bucket = ? AND {which} ORDER BY name, generation LIMIT ?"  # noqa: S608
+        )
+        for row in self._database.execute(query, (bucket, *values, limit)).fetchall():
             name, size, sha256, md5, crc32c, generation, metageneration, fields, created, updated, deleted = (
                 row
             )
@@ -279,26 +295,23 @@ class Objects:
             (found.bucket, found.name, found.generation),
         )
 
-    def _collect(self, sha256: str) -> None:
+    def collect(self, sha256: str) -> None:
+        """Remove published bytes unless an object has them."""
         used = self._database.execute("SELECT 1 FROM objects WHERE sha256 = ? LIMIT 1", (sha256,)).fetchone()
         if used is None:
             self.blobs.remove(sha256)
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._database)
 
-
-class _Transaction:
+@contextlib.contextmanager
+def transaction(database: sqlite3.Connection) -> Iterator[None]:
     """All of the statements inside, or none."""
-
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
-
-    def __enter__(self) -> None:
-        self._database.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._database.execute("COMMIT" if kind is None else "ROLLBACK")
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.execute("COMMIT")
+    finally:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
 
 
 def timestamp() -> str:
@@ -335,4 +348,9 @@ def _check_name(name: str) -> None:
 
 
 def _condition_not_met(status: int) -> ApiError:
-    return ApiError(status, "CONDITION_NOT_MET", "At least one of the pre-conditions did not hold.")
+    return ApiError(
+        status,
+        "CONDITION_NOT_MET",
+        "At least one of the pre-conditions you specified did not hold.",
+        legacy={"locationType": "header", "location": "If-None-Match" if status == 304 else "If-Match"},
+    )

@@ -25,8 +25,12 @@ class TestTokens:
     def test_no_token_no_answer(self, box: Box, service: str) -> None:
         answer = box.send("GET", service, "v1/projects/inner", token=None)
         assert answer.status_code == 401
-        assert answer.json()["error"]["status"] == "UNAUTHENTICATED"
-        assert "WWW-Authenticate" in answer.headers
+        if service in {"python", "apt"}:  # pip and apt print what comes
+            assert answer.text.startswith("Request is missing required authentication credential.")
+            assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+        else:
+            assert answer.json()["error"]["status"] == "UNAUTHENTICATED"
+            assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
 
     def test_tokens_of_others_and_old_ones(self, box: Box) -> None:
         body, _, signature = box.token.rpartition(".")

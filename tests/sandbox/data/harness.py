@@ -28,7 +28,7 @@ from sandbox.cloud.artifact_registry import Options
 from sandbox.cloud.context import OPERATOR, Cloud
 from sandbox.cloud.control import Control
 from sandbox.cloud.discovery import Api
-from sandbox.cloud.errors import ApiError
+from sandbox.cloud.errors import refusal
 from sandbox.cloud.services.artifactregistry import KINDS
 
 T = TypeVar("T")
@@ -137,12 +137,10 @@ def running(root: Path, options: Options, cache: Path | None = None) -> Iterator
     """Serve a cloud whose state is in `root`."""
     loop = Loop()
     try:
-        cloud = loop.call(lambda: Cloud.open(root, cache))
+        cloud = loop.call(lambda: Cloud.open(root, cache, options))
         here = Running(loop, cloud, options, token=cloud.tokens.issue(OPERATOR))
-        here.python = loop.serve(
-            lambda: _guarded(cloud, artifact_registry.application_python(cloud, options))
-        )
-        here.apt = loop.serve(lambda: _guarded(cloud, artifact_registry.application_apt(cloud, options)))
+        here.python = loop.serve(lambda: _guarded(cloud, artifact_registry.application_python(cloud)))
+        here.apt = loop.serve(lambda: _guarded(cloud, artifact_registry.application_apt(cloud)))
         here.storage = loop.serve(lambda: _guarded(cloud, storage.application(cloud)))
         here.api = loop.serve(lambda: _guarded(cloud, _control(cloud)))
         yield here
@@ -152,7 +150,8 @@ def running(root: Path, options: Options, cache: Path | None = None) -> Iterator
 
 
 def _control(cloud: Cloud) -> web.Application:
-    control = Control(cloud, Api("artifactregistry", "v1"), KINDS, artifact_registry.OVERRIDES)
+    api, charge = Api("artifactregistry", "v1"), artifact_registry.charge_method
+    control = Control(cloud, api, KINDS, artifact_registry.OVERRIDES, charge)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", control.handle)
     return app
@@ -168,8 +167,11 @@ def _guarded(cloud: Cloud, inner: web.Application) -> web.Application:
             if request["identity"] is None and request.path != artifact_registry.KEY_PATH:
                 return web.Response(status=401, headers={"WWW-Authenticate": "Basic"})
             return await handler(request)
-        except ApiError as error:
-            return web.json_response(error.body(), status=error.status)
+        except Exception as error:
+            known = refusal(error)
+            if known is None:
+                raise
+            return web.json_response(known.body(), status=known.status, headers=known.headers)
 
     inner.middlewares.insert(0, guard)
     return inner
@@ -182,6 +184,12 @@ def _identity(cloud: Cloud, request: web.Request) -> str | None:
     if header.startswith("Basic "):
         return cloud.tokens.identity(BasicAuth.decode(header).password)
     return None
+
+
+def as_(here: Running, identity: str, port: int) -> httpx.Client:
+    """A client with a token of `identity`."""
+    headers = {"Authorization": f"Bearer {here.cloud.tokens.issue(identity)}"}
+    return httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60)
 
 
 class Counted:

@@ -10,29 +10,26 @@ from pathlib import Path
 import httpx
 import pytest
 
+from sandbox.cloud import policies
 from sandbox.cloud.artifact_registry import Options
-from tests.sandbox.data.harness import LOCATION, AptClient, Running, running, wheel
+from tests.sandbox.data.harness import LOCATION, AptClient, Running, as_, running, wheel
 
 MACHINE = "serviceAccount:dmz-machine@p.iam.gserviceaccount.com"
 SYNC = "serviceAccount:dmz-sync@p.iam.gserviceaccount.com"
+ARCHIVIST = "serviceAccount:dmz-archivist@p.iam.gserviceaccount.com"
 
 
 @pytest.fixture
 def here(sandbox: Running) -> Running:
-    """A cloud with two accounts that nothing was granted."""
+    """A cloud with accounts that nothing was granted."""
 
     def declare() -> None:
-        for account in (MACHINE, SYNC):
+        for account in (MACHINE, SYNC, ARCHIVIST):
             email = account.partition(":")[2]
             sandbox.cloud.store.put(f"iam/projects/p/serviceAccounts/{email}", {"email": email})
 
     sandbox.loop.call(declare)
     return sandbox
-
-
-def as_(here: Running, identity: str, port: int) -> httpx.Client:
-    headers = {"Authorization": f"Bearer {here.cloud.tokens.issue(identity)}"}
-    return httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60)
 
 
 def upload(client: httpx.Client, path: Path) -> httpx.Response:
@@ -143,6 +140,59 @@ class TestStorage:
             ):
                 assert answer.status_code == 403, answer.url
                 assert "dmz-machine@p.iam.gserviceaccount.com does not have storage.objects." in answer.text
+
+    def test_an_archive_only_grows_under_the_sync(self, here: Running) -> None:
+        """Two roles to fill it, and neither replaces nor deletes; the archivist's does."""
+        bucket = here.bucket("archive")
+        policy = {
+            "bindings": [
+                {"role": "roles/storage.objectCreator", "members": [SYNC]},
+                {"role": "roles/storage.objectViewer", "members": [SYNC]},
+                {"role": "roles/storage.objectUser", "members": [ARCHIVIST]},
+            ]
+        }
+        here.loop.call(lambda: policies.put(here.cloud.store, f"storage/b/{bucket}", policy))
+        path, query = "/upload/storage/v1/b/archive/o", {"uploadType": "media", "name": "sha256/a"}
+        once = {**query, "ifGenerationMatch": "0"}
+        item = "/storage/v1/b/archive/o/sha256%2Fa"
+        with as_(here, SYNC, here.storage) as client:
+            made = client.post(path, params=once, content=b"first")
+            assert made.status_code == 200
+            assert client.get("/archive/sha256/a").content == b"first"
+            generation = made.json()["generation"]
+            again = client.post(path, params=once, content=b"second")
+            assert again.status_code == 412
+            assert again.json()["error"]["errors"] == [
+                {
+                    "message": "At least one of the pre-conditions you specified did not hold.",
+                    "domain": "global",
+                    "reason": "conditionNotMet",
+                    "locationType": "header",
+                    "location": "If-Match",
+                }
+            ]
+            for answer in (
+                client.post(path, params=query, content=b"second"),
+                client.post(path, params={**query, "ifGenerationMatch": generation}, content=b"second"),
+                client.post(f"{item}/rewriteTo/b/archive/o/sha256%2Fa", json={}),
+                client.delete(item),
+                client.delete(item, params={"ifGenerationMatch": "1"}),  # the role is asked for first
+            ):
+                assert answer.status_code == 403, answer.text
+                assert answer.json()["error"]["message"] == (
+                    "dmz-sync@p.iam.gserviceaccount.com does not have storage.objects.delete access to the "
+                    "Google Cloud Storage object. Permission 'storage.objects.delete' denied on resource "
+                    "(or it may not exist)."
+                )
+            (listed,) = client.get("/storage/v1/b/archive/o", params={"prefix": "sha256/"}).json()["items"]
+            assert listed["generation"] == generation
+            assert client.get(item).json()["md5Hash"] == made.json()["md5Hash"]
+        with as_(here, ARCHIVIST, here.storage) as client:
+            assert client.delete(item, params={"ifGenerationMatch": "1"}).status_code == 412
+            gone = client.delete(item, params={"ifGenerationMatch": generation})
+            assert gone.status_code == 204
+            assert "Date" in gone.headers
+            assert client.get(item, params={"generation": generation}).status_code == 404
 
     def test_a_resumable_upload_does_not_replace_what_came_meanwhile(self, here: Running) -> None:
         bucket = here.bucket("reports")

@@ -86,7 +86,7 @@ class TestStandard:
         assert digests == {sha256(path) for path in packages}
         md5 = hashlib.md5(packages[1].read_bytes()).hexdigest()
         names = [file["name"].rpartition("/")[2] for file in sandbox.files("apt")]
-        assert f"pool%2Fapt%2Ftiny-tool_2.0+x~1_{ARCHITECTURE}_{md5}.deb" in names
+        assert f"pool%2Ftiny-tool_2.0+x~1_{ARCHITECTURE}_{md5}.deb" in names
 
     def test_an_empty_repository_updates(self, sandbox: Running, tmp_path: Path) -> None:
         sandbox.repository("apt", "APT")

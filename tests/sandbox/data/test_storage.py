@@ -194,3 +194,47 @@ class TestHttp:
         assert bucket.blob("y").download_as_bytes() == DATA
         bucket.blob("y").delete()
         assert not list((sandbox.cloud.root / "objects").rglob(digest))
+
+
+class TestPages:
+    """However a listing is cut into pages, it says the same."""
+
+    NAMES = ("a", "b/", "b/1", "b/2/x", "b/2/y", "b/3", "c", "d/1", "d/2", "d/3", "e")
+
+    @pytest.mark.parametrize("size", [1, 2, 3, 5])
+    @pytest.mark.parametrize(
+        "query",
+        [
+            {},
+            {"prefix": "b/"},
+            {"delimiter": "/"},
+            {"delimiter": "/", "prefix": "b/"},
+            {"delimiter": "/", "includeTrailingDelimiter": "true"},
+            {"startOffset": "b/2", "endOffset": "d/2"},
+            {"versions": "true"},
+            {"versions": "true", "delimiter": "/"},
+        ],
+        ids=lambda query: "&".join(query) or "all",
+    )
+    def test_are_the_whole(self, sandbox: Running, size: int, query: dict[str, str]) -> None:
+        sandbox.bucket("files", versioning={"enabled": True})
+        with sandbox.client(sandbox.storage) as client:
+            for name in (*self.NAMES, "a", "d/2", "d/2"):
+                path, said = "/upload/storage/v1/b/files/o", {"uploadType": "media", "name": name}
+                assert client.post(path, params=said, content=name.encode()).is_success
+            whole = client.get("/storage/v1/b/files/o", params=query).json()
+            items: list[Any] = []
+            prefixes: list[str] = []
+            token: dict[str, str] = {}
+            while True:
+                page = client.get(
+                    "/storage/v1/b/files/o", params={**query, **token, "maxResults": str(size)}
+                ).json()
+                items += page.get("items", [])
+                prefixes += page.get("prefixes", [])
+                if "nextPageToken" not in page:
+                    break
+                token = {"pageToken": page["nextPageToken"]}
+        assert items == whole.get("items", [])
+        assert prefixes == whole.get("prefixes", [])
+        assert items

@@ -61,7 +61,12 @@ ORDER: dict[str, tuple[Props, Props]] = {
     "vpcsc-config": ({}, {"vpcscPolicy": "ALLOW"}),
     "bucket": (
         {"project": "inner", "forceDestroy": True},
-        {"labels": {"a": "b"}, "versioning": {"enabled": False}, "lifecycleRules": None},
+        {
+            "labels": {"a": "b"},
+            "versioning": {"enabled": False},
+            "lifecycleRules": [{"action": {"type": "Delete"}, "condition": {"age": 7}}],
+            "softDeletePolicy": {"retentionDurationSeconds": 0},
+        },
     ),
     "key-ring": ({}, {}),
     "signing-key": (

@@ -1,0 +1,237 @@
+"""The copy of one artifact after the other: from where it is to be had, to where it has to be."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Final
+
+from dmz.artifact import Artifact, Kind
+from dmz.errors import DmzError, InputError, TransferError
+from dmz.promotion.journal import NOWHERE, Action, Event, Record
+from dmz.promotion.lanes import lanes
+from dmz.promotion.place import slot
+from dmz.promotion.progress import Progress
+from dmz.promotion.stream import UnapprovedError, Writer, approved, split
+from dmz.promotion.window import Window
+from dmz.registries.interface import Archive, Registry
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How hard the services are driven, and how patiently."""
+
+    concurrency: int = 32
+    """Transfers at the same time, at most; `Window` says how many."""
+    attempts: int = 6
+    """Tries for each artifact; wrong bytes have only one."""
+    first_delay: float = 0.5
+    """Seconds before the second try; doubles with each further one, less a random part of up to a half."""
+    longest_delay: float = 30.0
+    """Seconds, however often it was tried; a service may ask for more."""
+    listing: float = 120.0
+    """Seconds for which a destination's listing may lag behind what it took."""
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where artifacts come from and where they go."""
+
+    sources: Mapping[str, Registry]
+    """Outer repositories by id."""
+    destinations: Mapping[Kind, Registry]
+    """Inner repositories by kind."""
+    archive: Archive | None = None
+    """Keeps what is admitted, and has it where the sources may have forgotten it. None: nothing is kept."""
+
+    def check(self, artifacts: Iterable[Artifact], archived: set[str]) -> None:
+        """Whether there is a way for each of the artifacts.
+
+        Raises:
+            InputError: a repository is not among those given; nothing was changed.
+        """
+        for artifact in artifacts:
+            if artifact.kind not in self.destinations:
+                raise InputError(
+                    f"inner has no repository for {artifact.kind}; run `pulumi up` on the inner stack"
+                )
+            if artifact.origin not in self.sources and artifact.sha256 not in archived:
+                raise InputError(
+                    f"{artifact.key}: outer has no repository '{artifact.origin}', and the archive does not "
+                    "have it; run `pulumi up` on the outer stack, or `dmz screen` again"
+                )
+
+
+class Copier:
+    """Copies artifacts, many at a time, each until it is where it has to be."""
+
+    def __init__(
+        self,
+        places: Places,
+        archived: set[str],
+        progress: Progress,
+        limits: Limits = DEFAULT_LIMITS,
+        record: Record = NOWHERE,
+    ) -> None:
+        """`archived`: SHA-256 of what the archive has; grows with what is put there."""
+        self._places = places
+        self._archived = archived
+        self._progress = progress
+        self._limits = limits
+        self._record = record
+        self._window = Window(limits.concurrency)
+        self._done: list[Artifact] = []
+        """Copied, and not recorded yet."""
+
+    async def copy(self, artifacts: Iterable[Artifact]) -> None:
+        """Copy into the destinations, and into the archive what it lacks.
+
+        Raises:
+            TransferError: one could not be copied; others may have been, each of them an approved one.
+        """
+        await self._all(artifacts, inside=False)
+
+    async def archive(self, artifacts: Iterable[Artifact]) -> None:
+        """Put into the archive what it lacks of artifacts that the destinations hold.
+
+        Raises:
+            TransferError: as `copy`.
+        """
+        await self._all((each for each in artifacts if self._lacks(each)), inside=True)
+
+    def _lacks(self, artifact: Artifact) -> bool:
+        return self._places.archive is not None and artifact.sha256 not in self._archived
+
+    async def _all(self, artifacts: Iterable[Artifact], *, inside: bool) -> None:
+        async def work(lane: Iterator[Artifact]) -> None:
+            # A worker for each place, and not a task for each artifact: there may be a million.
+            for artifact in lane:
+                await self._persist(artifact, inside=inside)
+                if not inside:
+                    self._progress.finished()
+                    await self._tell()
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for lane in lanes(artifacts, self._limits.concurrency):
+                    tasks.create_task(work(lane))
+        except BaseExceptionGroup as group:
+            await self._tell()  # what was done when the others were called off
+            known, other = group.split(DmzError)
+            if other or known is None:
+                raise
+            raise min(_leaves(known), key=str) from None
+
+    async def _tell(self) -> None:
+        done, self._done = self._done, []
+        if done:
+            await self._record(Event(Action.COPIED, tuple(map(described, done))))
+
+    async def _persist(self, artifact: Artifact, *, inside: bool) -> None:
+        """Try until it is done, or it makes no sense any more."""
+        todo = {"archive"} if inside else {"inner", "archive"} if self._lacks(artifact) else {"inner"}
+        for attempt in range(1, self._limits.attempts + 1):
+            async with self._window.place():
+                sent = _Sent(self._progress)
+                try:
+                    await self._once(artifact, todo, sent, inside=inside)
+                except UnapprovedError:
+                    sent.forget()
+                    raise
+                except TransferError as error:
+                    sent.forget()
+                    if error.busy:
+                        self._window.complained(error.wait)
+                    if attempt == self._limits.attempts:
+                        raise
+                    failed = error
+                else:
+                    self._window.succeeded()
+                    return
+            if attempt > 1 and "inner" in todo and await self._arrived(artifact):
+                todo.discard("inner")  # it was taken, and only the answer was lost
+                self._done.append(artifact)
+                if not todo:
+                    return
+            await asyncio.sleep(max(failed.wait, self._delay(attempt)))
+
+    def _delay(self, attempt: int) -> float:
+        limits = self._limits
+        backoff = min(limits.longest_delay, limits.first_delay * 2.0 ** (attempt - 1))
+        return backoff * random.uniform(0.5, 1)  # noqa: S311 - jitter is no secret
+
+    async def _arrived(self, artifact: Artifact) -> bool:
+        held = await self._places.destinations[artifact.kind].list()
+        return any(slot(each) == slot(artifact) and each.sha256 == artifact.sha256 for each in held)
+
+    async def _once(self, artifact: Artifact, todo: set[str], sent: _Sent, *, inside: bool) -> None:
+        source, name = self._source(artifact, inside=inside)
+        writers: list[Writer] = []
+        if "inner" in todo:
+            writers.append(self._into_inner(artifact, todo))
+        if "archive" in todo:
+            writers.append(self._into_archive(artifact, todo))
+        async with source as chunks:
+            await split(approved(artifact, sent.counted(chunks), name), writers)
+
+    def _source(
+        self, artifact: Artifact, *, inside: bool
+    ) -> tuple[AbstractAsyncContextManager[AsyncIterator[bytes]], str]:
+        places = self._places
+        if inside:
+            return places.destinations[artifact.kind].open(artifact), "the inner repository"
+        if places.archive is not None and artifact.sha256 in self._archived:
+            return places.archive.open(artifact), "the archive"
+        return places.sources[artifact.origin].open(artifact), artifact.origin
+
+    def _into_inner(self, artifact: Artifact, todo: set[str]) -> Writer:
+        async def write(chunks: AsyncIterator[bytes]) -> None:
+            await self._places.destinations[artifact.kind].put(artifact, chunks)
+            todo.discard("inner")
+            self._done.append(artifact)
+
+        return write
+
+    def _into_archive(self, artifact: Artifact, todo: set[str]) -> Writer:
+        async def write(chunks: AsyncIterator[bytes]) -> None:
+            assert self._places.archive is not None  # only then it is to do
+            await self._places.archive.put(artifact, chunks)
+            self._archived.add(artifact.sha256)
+            todo.discard("archive")
+
+        return write
+
+
+class _Sent:
+    """What one attempt sent, taken back when it broke off."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bytes = 0
+
+    async def counted(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for chunk in chunks:
+            yield chunk
+            self._bytes += len(chunk)
+            self._progress.sent(len(chunk))
+
+    def forget(self) -> None:
+        self._progress.sent(-self._bytes)
+
+
+def described(artifact: Artifact) -> str:
+    """An artifact as a line of the journal."""
+    return f"{artifact.key} {artifact.version} {artifact.filename} sha256:{artifact.sha256}"
+
+
+def _leaves(group: BaseExceptionGroup[DmzError]) -> list[DmzError]:
+    found: list[DmzError] = []
+    for each in group.exceptions:
+        found += _leaves(each) if isinstance(each, BaseExceptionGroup) else [each]
+    return found

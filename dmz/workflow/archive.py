@@ -1,0 +1,178 @@
+"""The archive as people see it: what it keeps for which releases, and letting go of the rest."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from dmz.archive import announced, records
+from dmz.errors import InputError
+from dmz.promotion.retention import Record, Stack, expendable, retain
+from dmz.registries.archive import BucketArchive, Content
+from dmz.registries.bucket import Bucket
+from dmz.registries.caller import caller
+from dmz.registries.claiming import PRUNE, Holder
+from dmz.registries.concurrency import together
+from dmz.registries.google import connect
+from dmz.registries.lease import hold
+from dmz.workflow.claims import Say
+from dmz.workflow.estate import Estate
+
+_OUTPUTS: Final = ("archiveBucket", "archivistServiceAccount")
+_TELL: Final = 100
+"""After how many deletions a line says how far it is."""
+
+
+@dataclass(frozen=True)
+class Archived:
+    """What the archive keeps at one moment."""
+
+    bucket: str
+    newest: int
+    """How many releases of each inner stack's workloads are kept (`dmz:keptReleases`)."""
+    stacks: dict[Stack, list[Record]]
+    """The releases that are kept, the newest first."""
+    objects: int
+    bytes: int
+    """Of all objects."""
+    free: tuple[Content, ...]
+    """What no kept release names."""
+    young: tuple[Content, ...]
+    """What no kept release names either, and may not go yet: a sync may be at work with it."""
+    missing: tuple[str, ...]
+    """SHA-256 of what a kept release names and the archive does not have: its sync did not end, or somebody
+    deleted it."""
+    damaged: tuple[str, ...]
+    """SHA-256 of what has another size than a kept release says."""
+    old: tuple[Record, ...]
+    """Records that keep nothing."""
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Whether pruning would change nothing."""
+        return not (self.free or self.old)
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What was deleted."""
+
+    objects: int = 0
+    bytes: int = 0
+    records: int = 0
+
+
+async def show(estate: Estate, say: Say) -> Archived:
+    """What the archive keeps, and what pruning would free.
+
+    Raises:
+        InputError: outer is not up or of an earlier version, or a record can't be read.
+        TransferError: the archive can't be read, or nobody may act as the archivist here.
+    """
+    async with _archivist(estate) as archive:
+        return await _look(archive, estate.outer_settings.kept_releases, say)
+
+
+async def prune(estate: Estate, agreed: Archived, say: Say) -> Pruned:
+    """Delete what no kept release names, and after that the records that keep nothing.
+
+    It is looked at again under a lease, for which syncs wait; what somebody needs by now stays, and nothing
+    goes that was not agreed to. After an interruption the rest goes the next time.
+
+    Args:
+        agreed: what `show` found, and a person agreed to.
+
+    Raises:
+        RefusedError: somebody else prunes.
+        InputError, TransferError: as with `show`; what was deleted until then was not needed.
+    """
+    async with _archivist(estate) as archive, _archivist(estate) as own:
+        who = await caller(estate.outer_outputs()["location"])
+        holder = Holder(who.who, secrets.token_hex(8), who.host)
+        async with hold(own.bucket, PRUNE, holder, patience=0, say=lambda line: say(str(line))) as lease:
+            now = await _look(archive, estate.outer_settings.kept_releases, say)
+            free = sorted(set(now.free) & set(agreed.free), key=lambda each: each.sha256)
+            old = sorted(set(now.old) & set(agreed.old), key=lambda each: each.name)
+            gone: list[Content] = []
+            # In portions: who lost the lease in between must not go on.
+            for first in range(0, len(free), _TELL):
+                say(f"deleting {len(free)} files: {len(gone)} are gone")
+                await lease.check()
+                portion = free[first : first + _TELL]
+                done = await together(map(archive.contents.remove, portion))
+                gone += [each for each, removed in zip(portion, done, strict=True) if removed]
+            if old:
+                say(f"deleting {len(old)} records")
+                await lease.check()
+                await together(archive.bucket.delete(each.name) for each in old)
+            return Pruned(len(gone), sum(each.size for each in gone), len(old))
+
+
+@dataclass(frozen=True)
+class _Archive:
+    bucket: Bucket
+    contents: BucketArchive = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "contents", BucketArchive(self.bucket.google, self.bucket.name))
+
+
+@asynccontextmanager
+async def _archivist(estate: Estate) -> AsyncIterator[_Archive]:
+    outputs = estate.outer_outputs()
+    if missing := [name for name in _OUTPUTS if name not in outputs]:
+        raise InputError(
+            f"the stack {estate.outer_name} is of an earlier version, without '{missing[0]}'; run: "
+            f"pulumi up -s {estate.outer_name}"
+        )
+    bucket, account = (outputs[name] for name in _OUTPUTS)
+    async with connect(outputs["location"], impersonate=account) as google:
+        yield _Archive(Bucket(google, bucket))
+
+
+async def _look(archive: _Archive, newest: int, say: Say) -> Archived:
+    # The files first: what comes later is not among them, and so can't go.
+    say("listing what the archive keeps")
+    contents = {each.sha256: each for each in await archive.contents.contents()}
+    retention = retain(await records(archive.bucket), newest)
+    say(f"reading which files {len(retention.kept)} kept releases name")
+    needed = await _needed(archive.bucket, retention.kept)
+    now: datetime = await archive.bucket.now()
+    created = {each.sha256: each.created for each in contents.values()}
+    free = expendable(created, needed, now)
+    young = contents.keys() - needed.keys() - set(free)
+    return Archived(
+        archive.bucket.name,
+        newest,
+        retention.stacks,
+        len(contents),
+        sum(each.size for each in contents.values()),
+        tuple(contents[each] for each in free),
+        tuple(contents[each] for each in sorted(young)),
+        tuple(sorted(needed.keys() - contents.keys())),
+        tuple(
+            sorted(
+                sha256
+                for sha256, size in needed.items()
+                if sha256 in contents and contents[sha256].size != size
+            )
+        ),
+        retention.old,
+    )
+
+
+async def _needed(bucket: Bucket, kept: Iterable[Record]) -> dict[str, int]:
+    """SHA-256 and size in bytes of everything that these records name."""
+    found: dict[str, int] = {}
+
+    async def one(record: Record) -> None:
+        # Most of a release is in the one before it, so that the union is small where the list is long.
+        release = await announced(bucket, record)
+        found.update((each.sha256, each.size) for each in release.artifacts)
+
+    await together(map(one, kept))
+    return found
