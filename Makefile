@@ -24,9 +24,12 @@ test-all: check tools setup lint  ## also what takes longer
 accuracy: setup  ## how right screening is, on labelled versions
 	@$(BIN)/python -m tests.accuracy
 
-bench: check setup .venv-bench/.done  ## how fast screening and resolution are, beside what else there is
+bench: check setup .venv-bench/.done  ## how fast screening, resolution and the copy are, beside what else there is
 	@$(BIN)/python -m bench.screening
 	@$(BIN)/python -m bench.resolution
+	@$(BIN)/python -m bench.planning
+	@$(BIN)/python -m bench.schedule
+	@$(BIN)/python -m bench.transfer
 
 .venv-bench/.done: bench/requirements.txt
 	@$(PYTHON) -m venv .venv-bench

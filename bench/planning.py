@@ -25,6 +25,7 @@ from typing import Any
 
 import httpx
 
+from bench import tables
 from bench.harness import HERE, ROUNDS, keep, result, run, show
 from bench.plot import plot
 from bench.serving import serving
@@ -34,7 +35,7 @@ MANY = 10_000
 
 
 def main() -> None:
-    """Measure, print, and write `results.json` and the plot."""
+    """Measure, print, and write `results.json`, README's tables and the plot."""
     planned: dict[int, list[float]] = {}
     synced: dict[int, list[float]] = {}
     for size in SIZES:
@@ -64,6 +65,7 @@ def main() -> None:
     ]
     _draw(planned, synced)
     keep(results)
+    tables.write()
     show(results)
     if not all(each.holds in (None, True) for each in results):
         sys.exit("a target is missed")
@@ -132,8 +134,10 @@ def _draw(planned: dict[int, list[float]], synced: dict[int, list[float]]) -> No
 def measure(what: str, folder: Path) -> dict[str, Any]:
     """One measurement: `plan` or `sync`, with the release of a checkout."""
     from dmz.promotion.plan import plan
+    from dmz.sync.approval import verified
+    from dmz.sync.inner import Inner
     from dmz.sync.inputs import Inputs
-    from dmz.sync.work import Inner, identity, sync, verified
+    from dmz.sync.work import identity, sync
 
     os.chdir(folder)
     props = json.loads(Path("inputs.json").read_text())

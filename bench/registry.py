@@ -15,8 +15,10 @@ from tests.sandbox.data.harness import running
 
 
 def main(root: str) -> None:
-    """Serve with the state in a folder."""
-    with running(Path(root), Options()) as here:
+    """Serve with the state in a new folder."""
+    folder = Path(root)
+    folder.mkdir()
+    with running(folder, Options()) as here:
         here.repository("python-remote", "PYTHON", {"pythonRepository": {"publicRepository": "PYPI"}})
         print(json.dumps({"python": here.python, "api": here.api, "token": here.token}), flush=True)
         sys.stdin.read()

@@ -16,12 +16,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +26,7 @@ import yaml
 from uv import find_uv_bin
 
 from bench.harness import HERE, ROUNDS, Run, keep, result, run, show
+from bench.serving import serving
 
 ROOT: Final = HERE.parent
 WORKLOAD: Final = ROOT / "workloads" / "maxtext.toml"
@@ -61,9 +59,9 @@ def main() -> None:
         checkout = _checkout(scratch / "checkout")
         cold, warm, kept, plain = [], [], [], []
         for number in range(COLD):
-            with _registry(scratch / f"cold-{number}") as where:
+            with serving("registry", scratch / f"cold-{number}") as where:
                 cold.append(_ours(checkout, where, scratch / f"cold-{number}-cache"))
-        with _registry(scratch / "warm") as where:
+        with serving("registry", scratch / "warm") as where:
             _ours(checkout, where, scratch / "kept")
             for number in range(ROUNDS):
                 warm.append(_ours(checkout, where, scratch / f"fresh-{number}"))
@@ -106,25 +104,6 @@ def _checkout(folder: Path) -> Path:
         }
         (folder / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump(document))
     return folder
-
-
-@contextmanager
-def _registry(root: Path) -> Iterator[dict[str, Any]]:
-    root.mkdir()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.registry", str(root)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin
-    assert process.stdout
-    try:
-        yield json.loads(process.stdout.readline())
-    finally:
-        process.stdin.close()
-        process.wait()
 
 
 def _ours(checkout: Path, where: dict[str, Any], cache: Path) -> Run:

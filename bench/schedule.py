@@ -16,6 +16,7 @@ import sys
 import time
 from typing import Any
 
+from bench import tables
 from bench.harness import HERE, ROUNDS, Run, keep, result, run, show
 from bench.simulation import Asked, Simulated, artifacts, most_in_a_minute
 from dmz.artifact import Artifact, Kind
@@ -33,7 +34,7 @@ START = 10.0
 
 
 def main() -> None:
-    """Measure, print, and write `results.json`."""
+    """Measure, print, and write `results.json` and README's tables."""
     fresh = [_process("plan", "nothing", seed) for seed in range(ROUNDS)]
     there = [_process("plan", "everything", seed) for seed in range(ROUNDS)]
     copied = [_process("copy", "nothing", seed)[1] for seed in range(ROUNDS)]
@@ -56,6 +57,7 @@ def main() -> None:
         ),
     ]
     keep(results)
+    tables.write()
     show(results)
     if not all(each.holds in (None, True) for each in results):
         sys.exit("a target is missed")

@@ -8,6 +8,7 @@ pruning sees the record, or the sync sees what the pruning left.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -112,3 +113,16 @@ async def announced(archive: Bucket, record: Record) -> Release:
         return record.parse(body)
     except InputError as error:
         raise InputError(f"gs://{archive.name}: {error}") from None
+
+
+async def approved(archive: Bucket, project: str, location: str) -> set[str]:
+    """The SHA-256 of all files that were ever announced for an inner stack, as far as there are records.
+
+    Raises:
+        TransferError: the archive can't be read.
+    """
+    found: set[str] = set()
+    for record in await records(archive, f"{RECORDS}{project}/{location}/", strict=False):
+        with contextlib.suppress(InputError):  # what can't be read names nothing
+            found.update(each.sha256 for each in (await announced(archive, record)).artifacts)
+    return found

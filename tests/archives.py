@@ -70,13 +70,7 @@ class Archived:
 
     def write(self, name: str, body: bytes, bucket: str = BUCKET) -> None:
         """Put an object there, whatever is there."""
-        answer = self.box.client.post(
-            f"{self.box.cloud.endpoints['storage']}/upload/storage/v1/b/{bucket}/o",
-            params={"uploadType": "media", "name": name},
-            content=body,
-            headers={"Authorization": f"Bearer {self.box.token}"},
-        )
-        assert answer.is_success, answer.text
+        self.box.write(bucket, name, body)
 
     def _grant(self, name: str, access: list[tuple[str, str]]) -> None:
         bindings = [{"role": role, "members": [member]} for role, member in access]

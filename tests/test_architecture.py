@@ -34,6 +34,8 @@ def imported(folder: str) -> Iterator[tuple[Path, str]]:
         ),
         ("dmz/promotion", ["dmz.workflow", "dmz.config", "dmz.attestations"]),
         ("dmz/attestations.py", ["pulumi", "pulumi_gcp", "dmz.sync", "dmz.workflow", "dmz.stacks"]),
+        ("dmz/archive.py", ["pulumi", "pulumi_gcp", "dmz.sync", "dmz.workflow", "dmz.stacks"]),
+        ("dmz/digest.py", ["dmz"]),
         ("dmz/registries", ["pulumi", "pulumi_gcp", "dmz.promotion", "dmz.sync", "dmz.workflow"]),
         ("dmz/components", ["dmz.stacks", "dmz.sync", "dmz.workflow", "dmz.registries"]),
         ("dmz/stacks", ["dmz.workflow", "dmz.cli", "dmz.registries"]),
@@ -48,6 +50,12 @@ def test_nothing_imports_against_the_arrow(folder: str, forbidden: list[str]) ->
         if any(name == each or name.startswith(f"{each}.") for each in forbidden)
     ]
     assert not found
+
+
+def test_promotion_knows_only_the_interface_of_the_registries() -> None:
+    found = {name for _, name in imported("dmz/promotion") if f"{name}.".startswith("dmz.registries.")}
+    assert found
+    assert all(f"{name}.".startswith("dmz.registries.interface.") for name in found)
 
 
 def test_the_walk_sees_imports() -> None:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-NAMED = re.findall(r"`([a-z0-9_/]+\.py)(?:::(\w+))?`", (ROOT / "docs/assurance.md").read_text())
+NAMED = re.findall(r"`([a-z0-9_/]+\.py)(?:::\w+)*?(?:::(\w+))?`", (ROOT / "docs/assurance.md").read_text())
 
 
 def _tests(file: Path) -> set[str]:

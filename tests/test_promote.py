@@ -109,6 +109,19 @@ def test_what_the_sync_would_refuse_is_not_begun(cloud: Counterpart, attested: A
     assert held(cloud) == {PYTHON["flax"].sha256}
 
 
+def test_a_sync_that_was_killed_is_told_of_though_a_shard_ended_after_it(
+    cloud: Counterpart, attested: Attested
+) -> None:
+    props, box = attested(*ALL), cloud.buckets["inner-release"]
+    box["journal/20200101T000000Z-0123456789abcdef/000001-began.json"] = b"{}"
+    run(props)
+    create(props)
+    [taken] = [body for name, body in box.items() if name.endswith("-took-over.json")]
+    assert b"20200101T000000Z-0123456789abcdef" in taken
+    create(props)
+    assert len([name for name in box if name.endswith("-took-over.json")]) == 1
+
+
 def test_a_version_that_has_to_be_cleared_waits_for_the_sync(cloud: Counterpart, attested: Attested) -> None:
     cloud.keep("inner/python", JAX[0], b"other bytes under an approved name")
     wrong = held(cloud)

@@ -225,6 +225,23 @@ class TestCreate:
         assert outs["withdrawn"] == 1
         assert held(cloud) == digests(*ALL)
 
+    def test_what_a_failed_one_put_there_is_known_when_another_release_follows(
+        self, cloud: Counterpart, attested: Attested
+    ) -> None:
+        cloud.faults.append(Fault("GET", "/inner-release/o/current", status=403))
+        with pytest.raises(TransferError):
+            create(attested(*ALL))
+        assert held(cloud) == digests(*ALL)
+        cloud.faults.clear()
+        name, data = wheel("theirs", "3.0")
+        cloud.keep("inner/python", name, data)
+        with pytest.raises(RefusedError, match=rf"hold 1 files .*{name}.*dmz:adopt"):
+            create(attested(ALL[0]))
+        cloud.repositories["inner/python"].pop(f"theirs/{name}")
+        outs = create(attested(ALL[0]))
+        assert (outs["kept"], outs["withdrawn"]) == (1, 4)
+        assert held(cloud) == digests(ALL[0])
+
     def test_it_waits_for_the_apt_index(self, cloud: Counterpart, attested: Attested) -> None:
         cloud.index_delay["inner/apt"] = 4
         create(attested(*ALL))
@@ -382,7 +399,8 @@ class TestAttestation:
         bucket = cloud.buckets["outer-attestations"]
         attest(bucket, release, time_verified=ahead)
         [name] = bucket
-        bucket[name.replace("/2", "/9")] = bucket.pop(name)
+        folder, _, stamp = name.rpartition("/")
+        bucket[f"{folder}/9{stamp[1:]}"] = bucket.pop(name)
         assert "attestation: timeVerified: " in self.refused(cloud, release)
         attest(bucket, release)
         assert create(inputs(release))["copied"] == 5

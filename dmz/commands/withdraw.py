@@ -83,7 +83,8 @@ def _lines(found: Use, now: bool) -> Iterator[str]:
         yield "WARNING: a machine that starts now can't install a release that names it."
     yield (
         "Withdrawn: no release that names it is synced any more, until dmz withdraw … --undo. Next: "
-        "`dmz screen` for a release without it; `pulumi up` sees what is gone after `pulumi refresh`."
+        "deny it (policy.toml: deny-list), then `dmz screen` for a release without it; `pulumi up` sees what "
+        "is gone after `pulumi refresh`."
     )
 
 

@@ -9,6 +9,7 @@ keys: no account here ever gets one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import pulumi
 import pulumi_gcp as gcp
@@ -46,27 +47,29 @@ class _LentIdentity(Component):
 
     account: gcp.serviceaccount.Account
 
+    _account_id: ClassVar[str]
+    _purpose: ClassVar[str]
+
     def __init__(
         self,
         name: str,
         *,
         project: str,
-        account_id: str,
-        purpose: str,
         borrowers: Sequence[str],
-        opts: pulumi.ResourceOptions | None,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        """`borrowers` are the members who may act as it, such as `user:you@example.com`."""
         super().__init__(name, opts)
         self.account = gcp.serviceaccount.Account(
-            account_id,
-            account_id=account_id,
+            self._account_id,
+            account_id=self._account_id,
             project=project,
-            display_name=f"Package DMZ: {purpose}",
+            display_name=f"Package DMZ: {self._purpose}",
             opts=self.held,
         )
         for borrower in borrowers:
             gcp.serviceaccount.IAMMember(
-                f"{account_id}-lent-to-{borrower}",
+                f"{self._account_id}-lent-to-{borrower}",
                 service_account_id=self.account.name,
                 role="roles/iam.serviceAccountTokenCreator",
                 member=borrower,
@@ -78,76 +81,25 @@ class _LentIdentity(Component):
 class SyncIdentity(_LentIdentity):
     """The account that carries packages in: it reads outside, writes inside, and people borrow it."""
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        project: str,
-        operators: Sequence[str],
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        """`operators` are the members who may act as it, such as `user:you@example.com`."""
-        super().__init__(
-            name, project=project, account_id=SYNC, purpose="the sync", borrowers=operators, opts=opts
-        )
+    _account_id, _purpose = SYNC, "the sync"
 
 
 class PublisherIdentity(_LentIdentity):
     """The account that publishes what a machine built, once that is compared with upstream."""
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        project: str,
-        operators: Sequence[str],
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        """`operators` are the members who may act as it, the same as for the sync."""
-        super().__init__(
-            name,
-            project=project,
-            account_id=PUBLISHER,
-            purpose="the publisher",
-            borrowers=operators,
-            opts=opts,
-        )
+    _account_id, _purpose = PUBLISHER, "the publisher"
 
 
 class ArchivistIdentity(_LentIdentity):
     """The account that prunes the archive: nobody else can delete there, and it can do nothing elsewhere."""
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        project: str,
-        operators: Sequence[str],
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        """`operators` are the members who may act as it, the same as for the sync."""
-        super().__init__(
-            name,
-            project=project,
-            account_id=ARCHIVIST,
-            purpose="the archivist",
-            borrowers=operators,
-            opts=opts,
-        )
+    _account_id, _purpose = ARCHIVIST, "the archivist"
 
 
 class AttestorIdentity(_LentIdentity):
-    """The account that signs releases, after the merge: it has the key and a place for what it signed."""
+    """The account that signs releases, after the merge: it has the key and a place for what it signed.
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        project: str,
-        attestors: Sequence[str],
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        """`attestors` are the members who may act as it; `members.attestor` says who can not be one."""
-        super().__init__(
-            name, project=project, account_id=ATTESTOR, purpose="the attestor", borrowers=attestors, opts=opts
-        )
+    `members.attestor` says who can not be one of its borrowers.
+    """
+
+    _account_id, _purpose = ATTESTOR, "the attestor"

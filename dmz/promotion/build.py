@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Literal, Self
 
 from packaging.utils import (
     InvalidSdistFilename,
@@ -34,9 +34,6 @@ from dmz.promotion.claim import (
     read,
 )
 from dmz.promotion.entry import Build
-
-BUILD_TYPE: Final = "urn:package-dmz:wheel-from-sdist:1"
-"""The name of this way of building: PEP 517, without network, identity or any file but its inputs."""
 
 
 class _Digest(Claim):
@@ -63,6 +60,7 @@ class _Base(Claim):
 
 class _Definition(Claim):
     build_type: Annotated[Literal["urn:package-dmz:wheel-from-sdist:1"], Field(alias="buildType")]
+    """The name of this way of building: PEP 517, without network, identity or any file but its inputs."""
     external: Annotated[_Sdist, Field(alias="externalParameters")]
     internal: Annotated[_Base, Field(alias="internalParameters")]
     dependencies: Annotated[tuple[File, ...], Field(alias="resolvedDependencies")]

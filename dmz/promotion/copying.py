@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from dmz.artifact import Artifact, Kind
 from dmz.errors import DmzError, InputError, TransferError
 from dmz.promotion.journal import NOWHERE, Action, Event, Record
 from dmz.promotion.lanes import lanes
-from dmz.promotion.place import slot
+from dmz.promotion.place import Slot, slot
 from dmz.promotion.progress import Progress
 from dmz.promotion.stream import UnapprovedError, Writer, approved, split
 from dmz.promotion.window import Window
@@ -88,6 +89,10 @@ class Copier:
         self._window = Window(limits.concurrency)
         self._done: list[Artifact] = []
         """Copied, and not recorded yet."""
+        self._looking = asyncio.Lock()
+        self._seen: dict[Kind, tuple[float, frozenset[tuple[Slot, str]]]] = {}
+        """What the destinations listed, and when that was begun: where many fail at once, one listing serves
+        all of them."""
 
     async def copy(self, artifacts: Iterable[Artifact]) -> None:
         """Copy into the destinations, and into the archive what it lacks.
@@ -167,8 +172,15 @@ class Copier:
         return backoff * random.uniform(0.5, 1)  # noqa: S311 - jitter is no secret
 
     async def _arrived(self, artifact: Artifact) -> bool:
-        held = await self._places.destinations[artifact.kind].list()
-        return any(slot(each) == slot(artifact) and each.sha256 == artifact.sha256 for each in held)
+        failed = time.monotonic()
+        async with self._looking:
+            looked, held = self._seen.get(artifact.kind, (float("-inf"), frozenset()))
+            if looked < failed:
+                looked = time.monotonic()
+                listed = await self._places.destinations[artifact.kind].list()
+                held = frozenset((slot(each), each.sha256) for each in listed)
+                self._seen[artifact.kind] = looked, held
+        return (slot(artifact), artifact.sha256) in held
 
     async def _once(self, artifact: Artifact, todo: set[str], sent: _Sent, *, inside: bool) -> None:
         source, name = self._source(artifact, inside=inside)

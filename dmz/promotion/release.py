@@ -16,8 +16,9 @@ from dmz.artifact import Artifact
 from dmz.errors import InputError
 from dmz.promotion import lockfiles
 from dmz.promotion.entry import Entry
-from dmz.promotion.lockfiles import Header, names
+from dmz.promotion.lockfiles import names
 from dmz.promotion.place import Slot, slot
+from dmz.promotion.pylock import Header
 from dmz.promotion.wording import printable
 
 _WORKLOAD: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")

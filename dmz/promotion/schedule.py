@@ -108,14 +108,13 @@ class Schedule:
     """Tasks from which on the quota is what limits, or each would have less than a minute to do."""
 
 
-def schedule(load: Load, tasks: int, task: Task = Task(), quota: Quota = Quota(), held: int = 0) -> Schedule:
+def schedule(load: Load, tasks: int, task: Task = Task(), held: int = 0) -> Schedule:
     """What a copy by so many tasks takes.
 
     Args:
         load: all that there is to copy.
         tasks: how many take part.
         task: what each of them can do.
-        quota: what the service allows to all of them.
         held: files that the repositories hold, which each task lists.
 
     Raises:
@@ -123,10 +122,10 @@ def schedule(load: Load, tasks: int, task: Task = Task(), quota: Quota = Quota()
     """
     if not 1 <= tasks <= MOST:
         raise InputError(f"{tasks} tasks: there must be from 1 to {MOST}")
-    each = quota.share(tasks)
+    each = Quota().share(tasks)
     times = _times(load, tasks, task, each, held)
     limit = max(times, key=lambda one: times[one])
-    return Schedule(tasks, each, load, times[limit], limit, _recommended(load, task, quota))
+    return Schedule(tasks, each, load, times[limit], limit, _recommended(load, task))
 
 
 def _times(load: Load, tasks: int, task: Task, each: Quota, held: int) -> dict[Limit, float]:
@@ -140,8 +139,8 @@ def _times(load: Load, tasks: int, task: Task, each: Quota, held: int) -> dict[L
     }
 
 
-def _recommended(load: Load, task: Task, quota: Quota) -> int:
-    one = _times(load, 1, task, quota.share(1), 0)
+def _recommended(load: Load, task: Task) -> int:
+    one = _times(load, 1, task, Quota().share(1), 0)
     asked = max(one[Limit.WRITES], one[Limit.REQUESTS], _WORTH)
     moved = max(one[Limit.BANDWIDTH], one[Limit.TRANSFERS]) / _UNEVEN
     return max(1, min(MOST, math.ceil(moved / asked)))

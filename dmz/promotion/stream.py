@@ -74,7 +74,7 @@ async def split(chunks: AsyncIterator[bytes], writers: Sequence[Writer]) -> None
     When the stream or a writer fails, no writer gets the end of the stream, so that none can complete.
 
     Raises:
-        Whatever the stream or the first writer to fail raised.
+        Whatever the stream or the first writer to fail raised; CancelledError if it was called off as well.
     """
     if len(writers) == 1:
         await writers[0](chunks)
@@ -101,10 +101,22 @@ async def split(chunks: AsyncIterator[bytes], writers: Sequence[Writer]) -> None
         while not finished:  # one that has the file already need not read it all
             finished = await lane.get() is None
 
+    def stop(ended: asyncio.Task[None]) -> None:
+        if not ended.cancelled() and ended.exception() is not None:
+            for task in tasks:
+                task.cancel()
+
+    # No task group: before Python 3.13 one that fails while it is called off forgets the latter, and whoever
+    # tries again after a failure would go on for ever.
+    tasks = [asyncio.create_task(read())]
+    tasks += (asyncio.create_task(write(*pair)) for pair in zip(writers, lanes, strict=True))
+    for task in tasks:
+        task.add_done_callback(stop)
     try:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(read())
-            for writer, lane in zip(writers, lanes, strict=True):
-                tasks.create_task(write(writer, lane))
-    except BaseExceptionGroup as group:
-        raise group.exceptions[0] from None
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in sorted(done, key=asyncio.Task.cancelled):  # what failed, before what was called off for it
+        task.result()

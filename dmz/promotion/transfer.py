@@ -10,7 +10,7 @@ from dmz.artifact import Artifact
 from dmz.promotion.comparison import compare
 from dmz.promotion.copying import DEFAULT_LIMITS, Copier, Limits, Places, described
 from dmz.promotion.journal import NOWHERE, Action, Event, Record
-from dmz.promotion.place import by_kind
+from dmz.promotion.place import by_kind, slot
 from dmz.promotion.plan import Plan
 from dmz.promotion.progress import Progress
 from dmz.registries.interface import Stored
@@ -47,6 +47,8 @@ async def carry_out(
 ) -> Counters:
     """Clear what is wrong, copy, admit, compare with the destination's own record, tell, then withdraw.
 
+    What is right and has to be cleared with what is wrong is archived first.
+
     It may be run again after any interruption: what is in place stays, what was left out follows.
 
     Args:
@@ -66,6 +68,7 @@ async def carry_out(
         say("looking at what the archive keeps")
     archived = await places.archive.list() if places.archive is not None else set()
     places.check(plan.copy, archived)
+    await _save(plan, places, archived, observers, limits)
     await _withdraw(plan.clear, places, record, Action.CLEARING)
     copied = await copy(plan, places, archived, observers, limits)
     await _admit(plan, places, say, record)
@@ -119,10 +122,24 @@ async def copy(
         observers.say(progress)
         await copier.copy(todo)
     missing = [artifact for artifact in plan.keep if artifact.sha256 not in archived]
+    await _archive(missing, places, archived, observers, limits)
+    return progress.size
+
+
+async def _save(plan: Plan, places: Places, archived: set[str], observers: Observers, limits: Limits) -> None:
+    """Archive what is approved of the versions that are to be cleared: its source may have forgotten it."""
+    cleared = {(slot(each), each.sha256) for each in plan.clear}
+    right = [artifact for artifact in plan.copy if (slot(artifact), artifact.sha256) in cleared]
+    missing = [artifact for artifact in right if artifact.sha256 not in archived]
+    await _archive(missing, places, archived, observers, limits)
+
+
+async def _archive(
+    missing: list[Artifact], places: Places, archived: set[str], observers: Observers, limits: Limits
+) -> None:
     if missing and places.archive is not None:
         observers.say(f"archiving {len(missing)} files that inner holds")
-        await copier.archive(missing)
-    return progress.size
+        await Copier(places, archived, Progress(0, 0), limits, observers.record).archive(missing)
 
 
 async def _admit(plan: Plan, places: Places, say: Say, record: Record) -> None:

@@ -141,6 +141,7 @@ def check(artifacts: Iterable[Artifact], withdrawn: Mapping[str, Withdrawal]) ->
     raise RefusedError(
         f"{first.key} {first.version} ({first.filename}, SHA-256 {first.sha256}) was withdrawn by "
         f"{printable(told.who, 120)} at {printable(told.when, 40)}: {printable(told.why)}"
-        f"{f' (and {more} more)' if more else ''}; nothing was copied. Screen a release without it, or take "
-        f"that back: dmz withdraw {first.kind}/{first.name}=={first.version} --undo"
+        f"{f' (and {more} more)' if more else ''}; nothing was copied. Deny it "
+        "(policy.toml: deny-list) and screen a release without it, or take that back: "
+        f"dmz withdraw {first.kind}/{first.name}=={first.version} --undo"
     )

@@ -157,37 +157,33 @@ class AptRegistry:
         """
         await import_debs(self._repository, [self._inside.uri(each) for each in sorted(artifacts)])
 
-    async def settle(self, artifacts: Collection[Artifact], *, within: float | None = None) -> None:
+    async def settle(self, artifacts: Collection[Artifact]) -> None:
         """Wait until the index shows `artifacts` with their digests, so that apt can install them.
 
         Then nothing has to be staged any more, whoever staged it and for which release: only one run at a
         time does this.
 
-        Args:
-            artifacts: all that has to be there.
-            within: seconds after which waiting ends; `Retry.patience` if not given.
-
         Raises:
-            TransferError: it still does not; names the first that is missing.
+            TransferError: after `Retry.patience` it still does not; names the first that is missing.
         """
         if artifacts:  # else there may be no index yet
-            await self._wait(artifacts, within)
+            await self._wait(artifacts)
         if self._staging is not None:
             await self._staging.empty()
 
-    async def _wait(self, artifacts: Collection[Artifact], within: float | None) -> None:
+    async def _wait(self, artifacts: Collection[Artifact]) -> None:
         missing = sorted(artifacts)
         read: dict[str, Packages] = {}
-        async for _ in self._google.retry.looks(within):
+        async for _ in self._google.retry.looks():
             with contextlib.suppress(UnsteadyError):  # it is being made just now
                 parts = await self._index.read(read)
                 missing = [each for each in missing if not any(part.has(each.sha256) for part in parts)]
             if not missing:
                 return
-        seconds = self._google.retry.patience if within is None else within
         raise TransferError(
-            f"{self._repository.id}: after {seconds:.0f} seconds its index does not show {len(missing)} "
-            f"of {len(artifacts)} packages, such as {missing[0].filename}; run again to wait on"
+            f"{self._repository.id}: after {self._google.retry.patience:.0f} seconds its index does not show "
+            f"{len(missing)} of {len(artifacts)} packages, such as {missing[0].filename}; "
+            "run again to wait on"
         )
 
     async def withdraw(self, stored: Iterable[Stored]) -> None:

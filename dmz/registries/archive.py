@@ -114,13 +114,13 @@ class BucketArchive:
         """
         name = CONTENTS + artifact.sha256
         what = f"{artifact.filename} (gs://{self._bucket.name}/{name})"
-        if await objects.create(self._google, self._bucket.name, name, chunks, artifact.size, what):
+        if await objects.create(self._bucket, name, chunks, artifact.size, what):
             return
         # Most likely an earlier try put it there, and the answer was lost.
         there = await self.look(artifact.sha256)
         if there is None:
             raise TransferError(f"{what} was deleted at this moment; run again when nobody prunes")
-        held = await objects.sha256(self._google, self._bucket.name, name, there.generation, what)
+        held = await objects.sha256(self._bucket, name, there.generation, what)
         if held != artifact.sha256:
             raise TransferError(
                 f"{what} is kept with other bytes, {there.size} of SHA-256 {held}, and a sync can't replace "

@@ -1,4 +1,4 @@
-"""Cloud Storage: objects, and a bucket of files behind the registries' interface.
+"""Cloud Storage: the small objects of one bucket, each read and written whole.
 
 See https://cloud.google.com/storage/docs/json_api/v1/objects
 """
@@ -8,10 +8,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import email.utils
-import hashlib
-import re
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -19,18 +16,11 @@ from urllib.parse import quote
 
 import httpx
 
-from dmz.artifact import Artifact, Kind
 from dmz.errors import TransferError
-from dmz.registries import objects
-from dmz.registries.concurrency import together
+from dmz.registries.endpoints import upload_base
 from dmz.registries.failures import failure
-from dmz.registries.google import Google, upload_base
-from dmz.registries.interface import Stored
-from dmz.registries.repository import in_order
+from dmz.registries.google import Google
 
-FILES: Final = "files/"
-"""Prefix of the objects `files/<sha256>/<name>`."""
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _ABSENT: Final = "0"
 """`ifGenerationMatch` for an object that must not exist yet."""
 _LOOKS: Final = 8
@@ -73,6 +63,11 @@ class Bucket:
     @property
     def _objects(self) -> str:
         return f"{self.google.endpoints.storage}b/{self.name}/o"
+
+    @property
+    def uploads(self) -> str:
+        """Where new objects are posted to."""
+        return f"{upload_base(self.google.endpoints.storage)}b/{self.name}/o"
 
     def url(self, name: str) -> str:
         """The address of an object's metadata."""
@@ -131,7 +126,7 @@ class Bucket:
     ) -> httpx.Response:
         return await self.google.send(
             "POST",
-            f"{upload_base(self.google.endpoints.storage)}b/{self.name}/o",
+            self.uploads,
             params={"uploadType": "media", "name": name, **params},
             content=data,
             headers={"Content-Type": "application/octet-stream"},
@@ -255,53 +250,6 @@ class Bucket:
         return found
 
 
-class BucketRegistry:
-    """Files of workloads, kept by digest in one bucket."""
-
-    def __init__(self, google: Google, bucket: str) -> None:
-        self._google = google
-        self._bucket = Bucket(google, bucket)
-
-    async def list(self) -> list[Stored]:
-        """Every file; its digest is part of its name, and was checked when it was put there."""
-        found: builtins.list[Stored] = []
-        for item in await self._bucket.list(FILES):
-            name = item.name.removeprefix(FILES)
-            sha256, _, base = name.partition("/")
-            if _SHA256.fullmatch(sha256) and base and "/" not in base:
-                found.append(Stored(Kind.FILE, base, "", sha256, base, sha256, item.size))
-            else:
-                # Nobody of ours names an object so; it is listed by what it is, so that it shows as drift.
-                data = await self._bucket.read(item.name) or b""
-                digest = hashlib.sha256(data).hexdigest()
-                found.append(Stored(Kind.FILE, name, "", "", name, digest, len(data)))
-        return in_order(found)
-
-    def open(self, artifact: Artifact) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Stream a file."""
-        url = self._bucket.url(_object(artifact.version, artifact.filename)) + "?alt=media"
-        return self._google.download(url, f"{self._bucket.name}/{artifact.filename}")
-
-    async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
-        """Upload as a new object; its MD5 in Cloud Storage's record must be that of what was sent."""
-        name, what = _object(artifact.version, artifact.filename), f"{self._bucket.name}/{artifact.filename}"
-        await objects.create(self._google, self._bucket.name, name, chunks, artifact.size, what)
-
-    async def staged(self, artifacts: Collection[Artifact]) -> set[Artifact]:
-        """Nothing: an object is readable when it is complete."""
-        return set()
-
-    async def admit(self, artifacts: Collection[Artifact]) -> None:
-        """Nothing to do: an object is readable when it is complete."""
-
-    async def settle(self, artifacts: Collection[Artifact]) -> None:
-        """Nothing to wait for: Cloud Storage is strongly consistent."""
-
-    async def withdraw(self, stored: Iterable[Stored]) -> None:
-        """Delete the objects."""
-        await together(self._bucket.delete(_object(one.version, one.filename)) for one in stored)
-
-
 @contextlib.contextmanager
 def readable(url: str) -> Iterator[None]:
     """Turns what can't be made sense of in an answer into a line that says where it came from."""
@@ -317,7 +265,3 @@ def readable(url: str) -> Iterator[None]:
 def _clock(response: httpx.Response) -> datetime:
     """The time of an answer (RFC 9110, 6.6.1)."""
     return email.utils.parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
-
-
-def _object(version: str, name: str) -> str:
-    return f"{FILES}{version}/{name}" if version else f"{FILES}{name}"

@@ -16,7 +16,7 @@ import httpx
 
 from dmz.errors import DmzError
 from dmz.registries.credentials import AmbientTokens
-from dmz.registries.google import Endpoints
+from dmz.registries.endpoints import Endpoints
 from dmz.registries.retry import REPEATABLE, Retry, RetryingTransport
 from dmz.registries.wire import Wire
 

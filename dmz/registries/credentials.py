@@ -137,7 +137,7 @@ class ImpersonatedTokens:
         try:
             answer = response.json()
             token, expires = str(answer["accessToken"]), datetime.fromisoformat(answer["expireTime"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise TransferError(
                 f"no token for {self._account}: the answer is none ({error}); try again"
             ) from error

@@ -27,7 +27,7 @@ def reason(response: httpx.Response) -> str:
     try:
         body = response.json()
         text = body["error"]["message"] if isinstance(body["error"], dict) else str(body["error"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         text = response.text[:300] if "html" not in response.headers.get("content-type", "") else ""
     return " ".join(f"{response.status_code} {text or response.reason_phrase}".split())
 

@@ -1,12 +1,7 @@
-"""How this project speaks to Google: where, and with what patience.
-
-Endpoints come from the environment, under the names that Google's Terraform and Pulumi providers read
-(`GOOGLE_<SERVICE>_CUSTOM_ENDPOINT`); the default is the public service.
-"""
+"""How this project speaks to Google: as whom, and with what patience."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +11,7 @@ import httpx
 
 from dmz.errors import TransferError
 from dmz.registries.credentials import AmbientTokens, ImpersonatedTokens, TokenAuth, Tokens
+from dmz.registries.endpoints import Endpoints
 from dmz.registries.failures import OperationError, failure, unreachable
 from dmz.registries.multipart import Frame
 from dmz.registries.pace import PacedTransport, weighing
@@ -24,58 +20,6 @@ from dmz.registries.wire import Wire
 
 _CONNECTIONS: Final = 100
 """At a time; more than a transfer for each place of the copy's window can need."""
-
-
-@dataclass(frozen=True)
-class Endpoints:
-    """Base addresses of the services used here; each ends in a slash."""
-
-    artifact_registry: str
-    storage: str
-    iam_credentials: str
-    python: str
-    """Data plane of Python repositories."""
-    apt: str
-    """Data plane of apt repositories."""
-    kms: str
-    container_analysis: str
-    oauth2: str
-    """Tells whose an access token is."""
-
-    @property
-    def counted(self) -> tuple[str, ...]:
-        """Where Artifact Registry's quotas apply."""
-        return self.artifact_registry, upload_base(self.artifact_registry), self.python, self.apt
-
-    @classmethod
-    def from_environment(cls, location: str) -> Endpoints:
-        """The endpoints for repositories in `location` (`us-central1`)."""
-
-        def named(variable: str, default: str) -> str:
-            return os.environ.get(variable, default).replace("{location}", location).rstrip("/") + "/"
-
-        emulator = os.environ.get("STORAGE_EMULATOR_HOST")
-        return cls(
-            named("GOOGLE_ARTIFACT_REGISTRY_CUSTOM_ENDPOINT", "https://artifactregistry.googleapis.com/v1/"),
-            named(
-                "GOOGLE_STORAGE_CUSTOM_ENDPOINT",
-                f"{(emulator or 'https://storage.googleapis.com').rstrip('/')}/storage/v1/",
-            ),
-            named("GOOGLE_IAM_CREDENTIALS_CUSTOM_ENDPOINT", "https://iamcredentials.googleapis.com/v1/"),
-            named("DMZ_PYTHON_REPOSITORY_ENDPOINT", "https://{location}-python.pkg.dev/"),
-            named("DMZ_APT_REPOSITORY_ENDPOINT", "https://{location}-apt.pkg.dev/"),
-            named("GOOGLE_KMS_CUSTOM_ENDPOINT", "https://cloudkms.googleapis.com/v1/"),
-            named(
-                "GOOGLE_CONTAINER_ANALYSIS_CUSTOM_ENDPOINT", "https://containeranalysis.googleapis.com/v1/"
-            ),
-            named("DMZ_OAUTH2_ENDPOINT", "https://oauth2.googleapis.com/"),
-        )
-
-
-def upload_base(endpoint: str) -> str:
-    """The media upload address that belongs to an API's base address: the same path below `/upload`."""
-    url = httpx.URL(endpoint)
-    return str(url.copy_with(path="/upload" + url.path))
 
 
 @dataclass(frozen=True)
@@ -123,7 +67,7 @@ class Google:
             return {}
         try:
             answer = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):  # nothing is concluded from it, such as that a repository is empty
             raise TransferError(
@@ -145,6 +89,10 @@ class Google:
             token = page.get("nextPageToken")
             if not token:
                 return
+            if not isinstance(token, str):
+                raise TransferError(
+                    f"GET {httpx.URL(url).path}: the listing does not say how it goes on; run again"
+                )
             if token in seen:
                 raise TransferError(
                     f"GET {httpx.URL(url).path}: the listing gives the same page again and again; run again"
@@ -232,21 +180,18 @@ class Google:
         except httpx.RequestError as error:
             raise unreachable(url, error) from error
 
-    async def operation(
-        self, operation: dict[str, Any], what: str, *, within: float | None = None
-    ) -> dict[str, Any]:
+    async def operation(self, operation: dict[str, Any], what: str) -> dict[str, Any]:
         """Wait for a long-running operation of Artifact Registry and return its response.
 
         Args:
             operation: as the method answered it.
             what: names the work in messages.
-            within: seconds after which waiting ends; `Retry.patience` if not given.
 
         Raises:
             OperationError: it ended with an error.
-            TransferError: it did not end in time.
+            TransferError: it did not end within `Retry.patience`.
         """
-        async for _ in self.retry.looks(within):
+        async for _ in self.retry.looks():
             if operation.get("done"):
                 break
             name = operation.get("name")
@@ -255,7 +200,7 @@ class Google:
             operation = await self.call("GET", self.endpoints.artifact_registry + name)
         else:
             raise TransferError(
-                f"{what}: not done after {within or self.retry.patience:.0f} seconds; run again to go on"
+                f"{what}: not done after {self.retry.patience:.0f} seconds; run again to go on"
             )
         error, answer = operation.get("error"), operation.get("response", {})
         if isinstance(error, dict):

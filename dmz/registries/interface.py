@@ -53,7 +53,8 @@ class Registry(Protocol):
         """Upload from a stream that raises before its last chunk when the bytes are not the approved ones.
 
         Nothing is readable in the repository unless the stream ended well. A place that is taken already is
-        no error, whatever is in it: the listing tells.
+        no error, whatever is in it: the listing tells. Where that would only believe the name, other bytes in
+        the place are deleted, and an error.
 
         Raises:
             TransferError: the repository refused or failed.

@@ -50,8 +50,10 @@ class Lease:
         self.killed: tuple[Claim, ...] = ()
         """Runs whose leases had run out when this one was taken."""
         self.lost: DmzError | None = None
-        self.cancelled = False
-        """Whether the work was cancelled because the lease was lost."""
+        self.cancelled: int | None = None
+        """How often the work had been cancelled before it was because the lease was lost; None: it was not.
+        More than none does not say that somebody wanted it: before Python 3.13 each task group in the work
+        that failed has left one behind."""
         self._bucket = bucket
         self._object = place(name)
         self._place = f"gs://{bucket.name}/{self._object}"
@@ -128,7 +130,8 @@ class Lease:
             if self.lost is None and not renewed and time.monotonic() >= self._stop:
                 self.lost = self._unknown()
             if self.lost is not None:
-                self.cancelled = holder.cancel()
+                before = holder.cancelling()
+                self.cancelled = before if holder.cancel() else None
                 return
             if not renewed:
                 await asyncio.sleep(_AGAIN)
@@ -138,7 +141,7 @@ class Lease:
         async with self._renewing:
             if self._generation is None or self.lost is not None:
                 return False
-            with suppress(TransferError, TimeoutError):
+            with suppress(DmzError, TimeoutError):
                 async with asyncio.timeout(_ANSWER):
                     while self.lost is None:
                         sent = time.monotonic()
@@ -164,7 +167,7 @@ class Lease:
 
     async def release(self) -> None:
         """Give it back, if it is still there; when that fails it ends by itself."""
-        with suppress(TransferError, TimeoutError):
+        with suppress(DmzError, TimeoutError):
             async with asyncio.timeout(_ANSWER):
                 if self._generation and await self._bucket.remove(self._object, self._generation):
                     return
@@ -209,15 +212,14 @@ async def hold(
     """
     lease, task = Lease(bucket, name, holder), asyncio.current_task()
     assert task is not None  # there is one wherever something is awaited
-    asked = task.cancelling()
     try:
         await lease.acquire(patience, say)
         keeping = asyncio.create_task(lease.keep(task))
         try:
             yield lease
         except (Exception, asyncio.CancelledError) as error:
-            # As asyncio.timeout does it: a cancellation that others asked for as well goes on.
-            if lease.lost is None or (lease.cancelled and task.uncancel() > asked):
+            # As asyncio.timeout does it: a cancellation that others asked for after that goes on.
+            if lease.lost is None or (lease.cancelled is not None and task.uncancel() > lease.cancelled):
                 raise
             raise lease.lost from error
         finally:

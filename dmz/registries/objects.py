@@ -7,25 +7,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator
-from urllib.parse import quote
 
 import google_crc32c
 
 from dmz.digest import Digest
 from dmz.errors import TransferError
 from dmz.registries import multipart
+from dmz.registries.bucket import Bucket
 from dmz.registries.failures import failure
-from dmz.registries.google import Google, upload_base
 
 
-def address(google: Google, bucket: str, name: str) -> str:
-    """Where an object's metadata is."""
-    return f"{google.endpoints.storage}b/{bucket}/o/{quote(name, safe='')}"
-
-
-async def create(
-    google: Google, bucket: str, name: str, chunks: AsyncIterator[bytes], size: int, what: str
-) -> bool:
+async def create(bucket: Bucket, name: str, chunks: AsyncIterator[bytes], size: int, what: str) -> bool:
     """Upload a new object of `size` bytes; `what` names it in errors.
 
     There is no object unless `chunks` ended well. Its CRC32C in the service's record, which every object has,
@@ -46,8 +38,8 @@ async def create(
             sent = google_crc32c.extend(sent, chunk)
             yield chunk
 
-    response = await google.upload(
-        f"{upload_base(google.endpoints.storage)}b/{bucket}/o",
+    response = await bucket.google.upload(
+        bucket.uploads,
         multipart.related({"name": name}, "application/octet-stream"),
         summed(),
         size,
@@ -60,24 +52,24 @@ async def create(
         raise failure(what, response)
     try:
         recorded = response.json().get("crc32c")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         recorded = None
     if recorded != base64.b64encode(sent.to_bytes(4, "big")).decode():
-        removed = await google.send("DELETE", address(google, bucket, name))
+        removed = await bucket.google.send("DELETE", bucket.url(name))
         state = "; delete it there, then" if removed.is_error else "; removed,"
         raise TransferError(f"{what}: was stored with other bytes than were sent{state} run again")
     return True
 
 
-async def sha256(google: Google, bucket: str, name: str, generation: str, what: str) -> str:
+async def sha256(bucket: Bucket, name: str, generation: str, what: str) -> str:
     """The SHA-256 of one generation of an object, of which every byte is read.
 
     Raises:
         TransferError: it is not there, or the service failed.
     """
     digest = Digest()
-    url = f"{address(google, bucket, name)}?alt=media&generation={generation}"
-    async with google.download(url, what) as chunks:
+    url = f"{bucket.url(name)}?alt=media&generation={generation}"
+    async with bucket.google.download(url, what) as chunks:
         async for chunk in chunks:
             await digest.update(chunk)
     return await digest.hexdigest()

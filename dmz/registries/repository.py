@@ -87,7 +87,8 @@ class Repository:
             TransferError: as `files`.
         """
         async for page in self.google.pages(f"{self.url}/files", {"pageSize": str(_PAGE)}):
-            yield [_file(entry) for entry in page.get("files", [])]
+            files = page.get("files", [])
+            yield [_file(entry) for entry in (files if isinstance(files, list) else [files])]
 
     async def delete_versions(self, versions: Iterable[tuple[str, str]]) -> None:
         """Delete whole versions, given as (package id, version id), and wait until they are gone.

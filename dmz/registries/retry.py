@@ -34,12 +34,12 @@ class Retry:
         backoff = self.first * float(2 ** (attempt - 1)) * random.uniform(0.5, 1)  # noqa: S311 - jitter is no secret
         return min(self.most, max(backoff, retry_after(asked)))
 
-    async def looks(self, patience: float | None = None) -> AsyncIterator[None]:
+    async def looks(self) -> AsyncIterator[None]:
         """One round for each look at something that a service does by itself, less and less often.
 
-        The first round comes at once; the rounds end when `patience` seconds (its own by default) are over.
+        The first round comes at once; the rounds end when `patience` is over.
         """
-        until = time.monotonic() + (self.patience if patience is None else patience)
+        until = time.monotonic() + self.patience
         pause = self.first / 4
         while True:
             yield

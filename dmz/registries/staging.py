@@ -24,7 +24,6 @@ class Staging:
     """Artifacts on their way into a repository that imports from a bucket."""
 
     def __init__(self, google: Google, bucket: str) -> None:
-        self._google = google
         self._bucket = Bucket(google, bucket)
 
     def uri(self, artifact: Artifact) -> str:
@@ -40,7 +39,7 @@ class Staging:
             TransferError: the service refused or failed, or something else was there, and is deleted now.
         """
         name, what = _name(artifact), self._what(artifact)
-        if await objects.create(self._google, self._bucket.name, name, chunks, artifact.size, what):
+        if await objects.create(self._bucket, name, chunks, artifact.size, what):
             return
         there = [item for item in await self._bucket.list(name) if item.name == name]
         if not there or not await self._is(artifact, there[0]):
@@ -71,7 +70,7 @@ class Staging:
         """Whether an object is the artifact; if not, it is deleted."""
         if item.size == artifact.size:
             what = self._what(artifact)
-            digest = await objects.sha256(self._google, self._bucket.name, item.name, item.generation, what)
+            digest = await objects.sha256(self._bucket, item.name, item.generation, what)
             if digest == artifact.sha256:
                 return True
         await self._bucket.remove(item.name, item.generation)

@@ -64,15 +64,15 @@ async def declare(settings: Settings) -> None:
         opts=enabled,
     )
     machine_identity = MachineIdentity("machine-identity", project=project, opts=enabled)
-    sync_identity = SyncIdentity("sync-identity", project=project, operators=settings.operators, opts=enabled)
+    sync_identity = SyncIdentity("sync-identity", project=project, borrowers=settings.operators, opts=enabled)
     publisher_identity = PublisherIdentity(
-        "publisher-identity", project=project, operators=settings.operators, opts=enabled
+        "publisher-identity", project=project, borrowers=settings.operators, opts=enabled
     )
     attestor_identity = AttestorIdentity(
-        "attestor-identity", project=project, attestors=settings.attestors, opts=enabled
+        "attestor-identity", project=project, borrowers=settings.attestors, opts=enabled
     )
     archivist_identity = ArchivistIdentity(
-        "archivist-identity", project=project, operators=settings.operators, opts=enabled
+        "archivist-identity", project=project, borrowers=settings.operators, opts=enabled
     )
     repositories = OuterRepositories(
         "repositories",

@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Final, Protocol, Self
 
-from dmz.errors import TransferError
+from dmz.errors import DmzError, TransferError
 from dmz.promotion.journal import Action, Event, entries
 
 GATHERED: Final = 1_000
@@ -106,5 +106,5 @@ class Journal:
         while True:
             await asyncio.sleep(_PAUSE)
             # A failure shows itself with the next event, which is written after what failed.
-            with suppress(TransferError):
+            with suppress(DmzError):
                 await self.flush()

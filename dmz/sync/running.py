@@ -10,7 +10,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Final
 
-from dmz.errors import DmzError, InputError, TransferError
+from dmz.errors import DmzError, InputError
 from dmz.promotion import journal as journals
 from dmz.promotion import runs
 from dmz.promotion.journal import FINAL, Action, Entry, Event, parse, parse_name, run_name
@@ -34,6 +34,8 @@ _LOOKED_BACK: Final = 20
 """Runs without an end that are looked for, at most."""
 _BEFORE: Final = frozenset({Action.CLEARING, Action.ADMITTING, Action.WITHDRAWING})
 """Said before something that must not be done without the lease."""
+_ALONE: Final = frozenset({Action.PUBLISHED, Action.BARRED, Action.UNBARRED})
+"""Done by nobody but who holds the lease of the sync."""
 _RETRY: Final = Retry(attempts=5, most=5.0, answer=15.0)
 
 
@@ -113,7 +115,7 @@ class Running:
             return
         lost = self._lease.lost
         why = str(lost or error) if isinstance(lost or error, DmzError) else type(error).__name__
-        with suppress(TransferError, TimeoutError):
+        with suppress(DmzError, TimeoutError):
             async with asyncio.timeout(_LAST_WORDS):
                 await self._journal.record(
                     Event(Action.FAILED, note=why, details={"copied": self._journal.copied})
@@ -126,17 +128,18 @@ class Running:
         those whose lease it found run out.
         """
         known = {
-            each.removeprefix(journals.FOLDER).rstrip("/")
+            name
             for each in await self._bucket.folders(journals.FOLDER)
+            if journals.is_run(name := each.removeprefix(journals.FOLDER).rstrip("/"))
         }
         killed = {claim.holder.run for claim in self._lease.killed}
         found = [name for name in known if name.rpartition("-")[2] in killed]
         if self._lease.name == SYNC:
             for name in sorted(known - set(found), reverse=True)[:_LOOKED_BACK]:
-                last = {action for _, action in await self._names(name)} & FINAL
-                if Action.ENDED in last:
+                actions = {action for _, action in await self._names(name)}
+                if Action.ENDED in actions and actions & _ALONE:
                     break  # it told of those before it; one that failed may not have come so far
-                if not last:
+                if not actions & FINAL:
                     found.append(name)
         return {name: await self._meant(name) for name in sorted(found)}
 

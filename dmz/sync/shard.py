@@ -14,17 +14,18 @@ from dataclasses import dataclass
 from dmz.artifact import Artifact
 from dmz.promotion.copying import DEFAULT_LIMITS, Limits
 from dmz.promotion.journal import Action, Event
-from dmz.promotion.plan import plan
 from dmz.promotion.shards import Shard
 from dmz.promotion.transfer import Counters, Observers, copy
 from dmz.registries.claiming import shard as lease_of
 from dmz.registries.google import connect
 from dmz.registries.retry import Retry
+from dmz.sync.approval import attested_by, verified
+from dmz.sync.inner import Inner
 from dmz.sync.inputs import Inputs
+from dmz.sync.places import announced, places, planned
 from dmz.sync.plainly import Ticker
 from dmz.sync.running import PATIENCE, Running, running
 from dmz.sync.withdrawn import refuse_withdrawn
-from dmz.sync.work import Inner, announced, attested_by, places, verified
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,7 @@ async def promote(
             await refuse_withdrawn(inner.release, approved)
             ticker.says("looking at what the inner repositories hold")
             stored = await inner.list()
-            whole = plan(approved, stored, approved_before)
-            whole.check(adopt)
+            whole = await planned(google, inputs, approved, stored, approved_before, adopt=adopt)
             part = shard.part(whole)
             await run.began(part, {each.sha256 for each in stored})
             await announced(google, inputs, found, ticker.says)

@@ -19,16 +19,15 @@ from dmz.attestations import Held, Place, line, newest
 from dmz.errors import InputError, RefusedError, TransferError
 from dmz.promotion import release as releases
 from dmz.promotion import statement
-from dmz.promotion.attestation import Trust, verify
+from dmz.promotion.attestation import Trust
 from dmz.promotion.base_image import BaseImage, base_image, base_images
-from dmz.promotion.dsse import Envelope, Signature, pae
 from dmz.promotion.entry import Entry
 from dmz.promotion.evidence import Evidence
 from dmz.promotion.lockfiles import names
 from dmz.promotion.release import Release
 from dmz.promotion.rules.rule import Context
 from dmz.promotion.screening import Screening, explain
-from dmz.promotion.statement import PAYLOAD_TYPE, Attestation, Input, Role
+from dmz.promotion.statement import Attestation, Input, Role
 from dmz.promotion.summary import Refusal
 from dmz.promotion.verdict import Verdict
 from dmz.registries.bucket import Bucket
@@ -42,6 +41,7 @@ from dmz.workflow.merged import merged
 from dmz.workflow.outer import Outer
 from dmz.workflow.published import published
 from dmz.workflow.refused import ScreeningRefusedError
+from dmz.workflow.signer import Signer
 from dmz.workflow.sources import screening
 
 _OUTPUTS: Final = {"attestationKey", "attestationPublicKey", "attestationsBucket", "attestorServiceAccount"}
@@ -62,15 +62,6 @@ class Attested:
     def kept(self) -> str:
         """`3 files`, which no outer repository offered any more when this was judged; empty for none."""
         return next((each.name for each in self.attestation.inputs if each.role is Role.ARCHIVE), "")
-
-
-@dataclass(frozen=True)
-class _Signer:
-    """What one identity has: the key, and the bucket that it may create in."""
-
-    key: SigningKey
-    bucket: Bucket
-    place: Place
 
 
 async def attest(
@@ -108,7 +99,7 @@ async def attest(
     place = Place(settings.project, settings.location, outputs["attestationsBucket"], trust)
     location, attestor = outputs["location"], outputs["attestorServiceAccount"]
     async with connect(location) as google, connect(location, impersonate=attestor) as own:
-        signer = _Signer(SigningKey(own, outputs["attestationKey"]), Bucket(own, place.bucket), place)
+        signer = Signer(SigningKey(own, outputs["attestationKey"]), Bucket(own, place.bucket), place)
         judge = await screening(estate, google, say)
         inputs = _inputs(estate, judge, commit)
         # Every release is judged before the first is signed.
@@ -158,7 +149,7 @@ def _inputs(estate: Estate, judge: Screening, commit: str | None) -> list[Input]
     ]
 
 
-async def _held(signer: _Signer, release: Release, inputs: Sequence[Input]) -> Held | None:
+async def _held(signer: Signer, release: Release, inputs: Sequence[Input]) -> Held | None:
     """The newest attestation, if it still holds and nothing that it rests on has changed."""
     try:
         held = await newest(signer.bucket, signer.place, release, datetime.now(UTC))
@@ -278,28 +269,8 @@ def _archived(outer: Outer) -> list[Input]:
 
 
 async def _signed(
-    signer: _Signer, policy: str, release: Release, inputs: Sequence[Input], say: Say
+    signer: Signer, policy: str, release: Release, inputs: Sequence[Input], say: Say
 ) -> Attested:
     say(f"signing the release of {release.workload}")
-    now, place = datetime.now(UTC), signer.place
-    expected = place.expected(release, now)
-    locks = [Input(Role.LOCK, name, digest) for name, digest in expected.locks.items()]
-    made = Attestation(
-        subject=names(release.workload)[-1],
-        release_digest=release.digest,
-        verifier=place.trust.verifier,
-        time_verified=now,
-        resource_uri=expected.resource_uri,
-        policy=policy,
-        policy_digest=place.trust.policy_digest,
-        inputs=(*locks, *inputs),
-    )
-    payload = made.statement()
-    signature = Signature(signer.key.name, await signer.key.sign(pae(PAYLOAD_TYPE, payload)))
-    envelope = Envelope(PAYLOAD_TYPE, payload, (signature,)).render()
-    # What the sync and the machine would not believe is not put where they look.
-    verify(envelope, expected)
-    name = place.new_name(release, now)
-    if not await signer.bucket.write(name, envelope, if_generation_match=0):
-        raise TransferError(f"gs://{signer.bucket.name}/{name} is there already; run dmz attest again")
+    made, envelope = await signer.sign(policy, release, inputs)
     return Attested(release, made, line(envelope), made=True)

@@ -9,7 +9,7 @@ from datetime import datetime
 from dmz.artifact import Artifact, Kind
 from dmz.errors import RefusedError
 from dmz.promotion.entry import FILES, Entry
-from dmz.registries.bucket import BucketRegistry
+from dmz.registries.files import BucketRegistry
 from dmz.registries.index import AptSuites, PythonIndex
 from dmz.workflow.holdings import Asked
 from dmz.workflow.kept import Kept

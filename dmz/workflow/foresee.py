@@ -17,7 +17,7 @@ from dmz.promotion.base_image import BaseImage
 from dmz.promotion.installed import Installed, digest
 from dmz.promotion.inventory import Deb, File, ImageFacts, Inventory, Wheel
 from dmz.promotion.workload import Workload, workload_digest
-from dmz.registries.bucket import BucketRegistry
+from dmz.registries.files import BucketRegistry
 from dmz.registries.google import Google, connect
 from dmz.resolution.apt import AptUnsatisfiableError
 from dmz.resolution.debian import DebianResolution

@@ -11,8 +11,8 @@ from dmz.errors import TransferError
 from dmz.promotion.base_image import BaseImage
 from dmz.promotion.verification import Held
 from dmz.registries.apt import AptRegistry
-from dmz.registries.bucket import BucketRegistry
 from dmz.registries.concurrency import together
+from dmz.registries.files import BucketRegistry
 from dmz.registries.google import Google
 from dmz.registries.index import AptSuites, Found, IndexFile, PythonIndex
 from dmz.registries.interface import Registry, Stored

@@ -15,7 +15,8 @@ from dmz.promotion.entry import FILES, Build, Entry
 from dmz.promotion.evidence import Evidence
 from dmz.promotion.inventory import File, Inventory, Wheel
 from dmz.promotion.release import Release
-from dmz.registries.bucket import Bucket, BucketRegistry
+from dmz.registries.bucket import Bucket
+from dmz.registries.files import BucketRegistry
 from dmz.registries.google import Google, connect
 from dmz.registries.index import AptSuites, Found, IndexFile, PythonIndex
 from dmz.registries.interface import Registry

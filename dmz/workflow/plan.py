@@ -8,7 +8,9 @@ from dmz.promotion import drift
 from dmz.promotion import release as releases
 from dmz.promotion.plan import Plan
 from dmz.promotion.plan import plan as compare
+from dmz.registries.bucket import Bucket
 from dmz.registries.google import connect
+from dmz.sync.withdrawn import refuse_withdrawn
 from dmz.workflow.claims import Say
 from dmz.workflow.estate import Estate
 from dmz.workflow.holdings import held_inside
@@ -22,6 +24,7 @@ async def plan(estate: Estate, say: Say) -> Plan:
 
     Raises:
         InputError: the inner stack is not up, or a release does not read.
+        RefusedError: a release names what was withdrawn at once.
     """
     outputs = estate.inner_outputs()
     if outputs.get("packageSync") and estate.workload.name not in releases.released(estate.releases):
@@ -31,6 +34,7 @@ async def plan(estate: Estate, say: Say) -> Plan:
     async with connect(outputs["location"]) as google:
         say("reading what the inner repositories have")
         stored = await held_inside(google, outputs)
+        await refuse_withdrawn(Bucket(google, outputs["releaseBucket"]), desired)
     return compare(desired, stored, approved_before(estate))
 
 

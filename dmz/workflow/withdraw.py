@@ -20,7 +20,8 @@ from dmz.promotion.runs import shown
 from dmz.promotion.transfer import Counters
 from dmz.promotion.withdrawal import Wanted, Withdrawal
 from dmz.registries.apt import AptRegistry
-from dmz.registries.bucket import Bucket, BucketRegistry
+from dmz.registries.bucket import Bucket
+from dmz.registries.files import BucketRegistry
 from dmz.registries.google import Google, connect
 from dmz.registries.interface import Registry, Stored
 from dmz.registries.python import PythonRegistry

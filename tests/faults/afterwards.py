@@ -14,7 +14,7 @@ from dmz.promotion import lines
 from dmz.promotion import release as releases
 from dmz.promotion.plan import Plan, plan
 from dmz.registries.apt import AptRegistry
-from dmz.registries.bucket import BucketRegistry
+from dmz.registries.files import BucketRegistry
 from dmz.registries.google import connect
 from dmz.registries.python import PythonRegistry
 from tests.faults.proxy import Exchange

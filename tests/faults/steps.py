@@ -69,6 +69,7 @@ STEPS: Final = (
     _step("read wheel inside", r"GET python /INNER/python/[^/]+/[^/]+\.whl"),
     _step("read deb inside", r"GET apt /projects/INNER/pool/.*\.deb"),
     _step("read file inside", r"GET storage RELEASE/files/.*alt=media"),
+    _step("look at file inside", r"GET storage RELEASE/files/.*alt=media&generation=.*", "rare"),
     _step("list Python", r"GET artifactregistry REPOSITORIES/python/files\?.*", "files lags"),
     _step("list apt", r"GET artifactregistry REPOSITORIES/apt/files\?.*", "files lags"),
     _step("list files", r"GET storage RELEASE\?.*prefix=files/.*", "objects"),

@@ -305,13 +305,7 @@ class World:
 
     def write(self, bucket: str, name: str, body: bytes) -> None:
         """Write an object, as the operator."""
-        answer = self.box.client.post(
-            f"{self.box.cloud.endpoints['storage']}/upload/storage/v1/b/{bucket}/o",
-            params={"uploadType": "media", "name": name},
-            content=body,
-            headers={"Authorization": f"Bearer {self.box.token}"},
-        )
-        assert answer.is_success, answer.text
+        self.box.write(bucket, name, body)
 
 
 @contextmanager

@@ -133,12 +133,13 @@ def test_bytes_that_change_in_outer_after_the_release_are_refused(world: World) 
 
 
 def _kept(world: World, sha256: str) -> Path:
-    """Where the sandbox keeps a file that its remote fetched."""
+    """Where the sandbox keeps a file that its remote fetched; buckets have their own place."""
     found = [
         path
         for place in (world.daemon.root, world.daemon.cache)
         for path in place.rglob("*")
         if path.is_file() and path.stat().st_size < 10_000 and _sha256(path) == sha256
+        if "objects" not in path.parts
     ]
     assert found, "the sandbox keeps the file nowhere"
     return found[0]
@@ -203,6 +204,59 @@ def test_a_package_put_inside_behind_our_back_is_shown_and_withdrawn(world: Worl
     assert ran.summary.sync.withdrawn == 1
     assert filename not in world.inside()
     assert ran.holds
+
+
+def test_bytes_that_changed_inside_under_an_approved_name_are_shown_and_mended(world: World) -> None:
+    world.settle()
+    world.touch()
+    [alpha] = [
+        each for each in releases.read(world.folder / "releases", "tiny").artifacts if each.name == "alpha"
+    ]
+    _, evil = wheel("alpha", "1.0", payload="evil")
+    digest = hashlib.sha256(evil).hexdigest()
+
+    async def replace_it() -> None:
+        async with connect("us-central1") as google:
+            registry = PythonRegistry(google, "dmz-inner", "us-central1", "python")
+            await registry.withdraw(each for each in await registry.list() if each.name == "alpha")
+            await registry.put(replace(alpha, sha256=digest, size=len(evil)), _chunks(evil))
+
+    asyncio.run(replace_it())
+    assert world.inside()[alpha.filename] == digest
+    ran = world.run()
+    assert re.search(rf"~ +pypi/alpha.*{digest}.*{alpha.sha256}", ran.preview.text, re.DOTALL)
+    assert (ran.summary.sync.copied, ran.summary.sync.withdrawn) == (1, 1)
+    assert world.inside()[alpha.filename] == alpha.sha256
+    assert ran.holds
+
+
+def test_going_back_needs_no_upstream(world: World) -> None:
+    world.begin()
+    world.upstream.add("eta", "1.0")
+    world.want(*BASE, "eta")
+    assert world.run().holds
+    locks = {path.name: path.read_bytes() for path in (world.folder / "releases").iterdir()}
+    [eta] = [
+        each for each in releases.read(world.folder / "releases", "tiny").artifacts if each.name == "eta"
+    ]
+    world.want(*BASE)
+    assert world.run().holds
+    assert eta.filename not in world.inside()
+
+    world.upstream.silent = True
+    try:
+        _kept(world, eta.sha256).unlink()
+        for name, body in locks.items():
+            (world.folder / "releases" / name).write_bytes(body)
+        world.want(*BASE, "eta")
+        world.attest()
+        since = datetime.now(UTC)
+        world.estate.inner.up(lambda line: None)
+        assert world.inside()[eta.filename] == eta.sha256
+        verified = asyncio.run(verify(world.estate, lambda line: None, within=300, since=since))
+        assert verified.holds, "the sealed machine did not go back"
+    finally:
+        world.upstream.silent = False
 
 
 def test_no_request_was_answered_without_a_token_and_none_is_written_down(world: World) -> None:

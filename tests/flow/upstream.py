@@ -42,6 +42,8 @@ class Upstream:
     def __init__(self) -> None:
         self.files: dict[str, dict[str, bytes]] = {}
         self.announced: dict[str, str] = {}
+        self.silent = False
+        """Whether it answers nothing any more but that it is not available."""
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -79,7 +81,9 @@ class Upstream:
 
     def _answer(self, request: BaseHTTPRequestHandler) -> None:
         parts = request.path.strip("/").split("/")
-        if parts[0] == "simple" and len(parts) == 2 and parts[1] in self.files:
+        if self.silent:
+            request.send_error(503)
+        elif parts[0] == "simple" and len(parts) == 2 and parts[1] in self.files:
             files = [
                 {
                     "filename": filename,

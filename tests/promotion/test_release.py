@@ -19,7 +19,7 @@ from packaging.pylock import Pylock
 
 from dmz.artifact import Kind
 from dmz.errors import InputError
-from dmz.promotion import lockfiles
+from dmz.promotion import lockfiles, pylock
 from dmz.promotion.entry import Entry
 from dmz.promotion.release import Release, read, read_all, released, union, write
 from tests.promotion import builders
@@ -108,7 +108,7 @@ def test_what_is_written_is_read_and_written_the_same(made: Release) -> None:
 def test_the_python_lock_reads_the_same_as_toml(made: Release) -> None:
     text = made.files[f"pylock.{made.workload}.toml"].decode()
     # The quick reader, which nearly every lock is read by, against TOML's own.
-    assert lockfiles._read_plain_pylock(text) == lockfiles._read_any_pylock(text)
+    assert pylock._read_plain(text) == pylock._read_any(text)
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,8 @@ def test_another_form_of_the_python_lock_is_left_to_toml(old: str, new: str) -> 
     text = FULL.files["pylock.small.toml"].decode()
     other = text.replace(old, new, 1)
     assert other != text
-    assert lockfiles._read_plain_pylock(text) == lockfiles._read_any_pylock(other)
-    assert lockfiles._read_plain_pylock(other) is None
+    assert pylock._read_plain(text) == pylock._read_any(other)
+    assert pylock._read_plain(other) is None
 
 
 @given(builders.releases, st.randoms(use_true_random=False))

@@ -385,10 +385,6 @@ def test_a_try_after_half_succeeded_does_only_the_other_half() -> None:
                 raise TransferError("the archive is full")
             await super().put(artifact, chunks)
 
-    class Quick(Memory):
-        async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
-            await super().put(artifact, chunks)
-
     world = World()
     world.archive = Full()
     jax = world.offer(wheel("jax"), b"wheel")
@@ -427,6 +423,29 @@ def test_an_upload_whose_answer_was_lost_is_not_sent_for_ever() -> None:
     jax = world.offer(wheel("jax"), b"wheel")
     world.sync(jax)
     assert world.content() == [stored(jax)]
+
+
+def test_where_many_fail_at_once_one_listing_tells_what_arrived() -> None:
+    class Broken(Memory):
+        failures_left = 24
+
+        async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
+            if self.failures_left:
+                self.failures_left -= 1
+                raise TransferError("the connection broke")
+            await super().put(artifact, chunks)
+
+        async def list(self) -> list[Stored]:
+            held = await super().list()
+            await asyncio.sleep(0.05)
+            return held
+
+    world = World()
+    broken = world.inner[Kind.PYPI] = Broken()
+    many = [world.offer(wheel(f"a{n}", content=bytes([n])), bytes([n])) for n in range(8)]
+    world.sync(*many, limits=replace(QUICK, first_delay=0.02))
+    assert world.content() == sorted(stored(each) for each in many)
+    assert broken.log.count("list") < len(many)
 
 
 def test_a_busy_service_is_left_alone_for_as_long_as_it_asks() -> None:
@@ -469,3 +488,53 @@ def test_whatever_is_there_before_and_in_whatever_order_the_end_is_the_release(
     }
     assert plan(sequence, world.content()).empty
     assert world.archive.kept.keys() == {each.sha256 for each in desired}
+
+
+@pytest.mark.parametrize("steps", range(12))
+def test_a_copy_that_is_called_off_begins_nothing_anew_even_if_it_fails_at_that_moment(steps: int) -> None:
+    puts: list[str] = []
+
+    class Failing(Memory):
+        async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
+            puts.append(artifact.filename)
+            if len(puts) == 1:
+                later(steps)
+            raise TransferError("it failed", busy=False)
+
+    def later(left: int) -> None:
+        if left:
+            asyncio.get_running_loop().call_soon(later, left - 1)
+        else:
+            running[0].cancel()
+
+    async def run() -> None:
+        made = plan([jax], [])
+        places = Places(world.outer, {**world.inner, Kind.PYPI: Failing()}, MemoryArchive())
+        limits = replace(QUICK, concurrency=1, first_delay=0.01)
+        running.append(asyncio.create_task(carry_out(made, places, Observers(), limits)))
+        with pytest.raises(asyncio.CancelledError):
+            await running[0]
+
+    running: list[asyncio.Task[Counters]] = []
+    world = World()
+    jax = world.offer(wheel("jax"), b"wheel")
+    asyncio.run(run())
+    assert len(puts) == 1
+
+
+@pytest.mark.parametrize("archives", [True, False])
+def test_what_only_inner_has_is_kept_before_its_version_is_cleared(archives: bool) -> None:
+    world = World()
+    world.archive = MemoryArchive()
+    jax = wheel("jax", content=b"wheel")  # its index forgot it
+    world.inner[Kind.PYPI].add(jax, b"wheel")
+    world.inner[Kind.PYPI].add(replace(jax, filename="jax-1.0-py2-none-any.whl"), b"theirs")
+    if not archives:
+        world.inner[Kind.PYPI].failures[jax.filename] = 100
+        with pytest.raises(TransferError, match="the connection broke"):
+            world.sync(jax)
+        assert len(world.content()) == 2
+        return
+    world.sync(jax)
+    assert world.content() == [stored(jax)]
+    assert world.archive.kept == {jax.sha256: b"wheel"}

@@ -24,11 +24,11 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counterpart]:
         yield counterpart
 
 
-def as_sync(work: Callable[[Google], Awaitable[T]]) -> T:
+def as_sync(work: Callable[[Google], Awaitable[T]], retry: Retry = FAST) -> T:
     """Run `work` with a connection as the sync identity, with short waits."""
 
     async def connected() -> T:
-        async with connect("us-central1", impersonate=SYNC, retry=FAST) as google:
+        async with connect("us-central1", impersonate=SYNC, retry=retry) as google:
             return await work(google)
 
     return asyncio.run(connected())

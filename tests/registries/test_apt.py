@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -287,7 +288,7 @@ class TestSettle:
 
     def test_does_not_wait_for_ever(self, inner: Counterpart) -> None:
         with pytest.raises(TransferError, match=r"1 of 1 packages, such as hello_2\.10-3_amd64\.deb"):
-            as_sync(lambda google: registry(google).settle([WANTED], within=0))
+            as_sync(lambda google: registry(google).settle([WANTED]), replace(FAST, patience=0))
 
     def test_an_index_of_two_moments_is_waited_for(self, inner: Counterpart) -> None:
         inner.keep("inner/apt", WANTED.filename, DATA)
@@ -297,7 +298,7 @@ class TestSettle:
     def test_other_bytes_under_its_name_do_not_count(self, inner: Counterpart) -> None:
         inner.keep("inner/apt", WANTED.filename, deb("hello", "1:2.10-3", payload=b"other"))
         with pytest.raises(TransferError, match="does not show 1 of 1"):
-            as_sync(lambda google: registry(google).settle([WANTED], within=0))
+            as_sync(lambda google: registry(google).settle([WANTED]), replace(FAST, patience=0))
 
     @pytest.mark.parametrize("wanted", [[WANTED], []])
     def test_nothing_stays_staged_whoever_left_it(self, inner: Counterpart, wanted: list[Artifact]) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from dmz.artifact import Kind
 from dmz.errors import TransferError
-from dmz.registries.bucket import Bucket, BucketRegistry
+from dmz.registries.bucket import Bucket
+from dmz.registries.files import BucketRegistry
 from dmz.registries.google import Google
 from tests.registries.conftest import as_sync
 from tests.registries.counterpart import Counterpart, Fault
@@ -55,10 +56,13 @@ class TestRegistry:
         as_sync(lambda google: registry(google).put(WANTED, stream(DATA)))
         assert box == {NAME: DATA}
 
-    def test_a_taken_place_is_no_error_and_stays(self, box: dict[str, bytes]) -> None:
-        other = box[NAME] = DATA[:-1] + b"?"
-        as_sync(lambda google: registry(google).put(WANTED, stream(DATA)))
-        assert box == {NAME: other}
+    def test_other_bytes_in_its_place_are_removed_since_the_listing_believes_the_name(
+        self, box: dict[str, bytes]
+    ) -> None:
+        box[NAME] = DATA[:-1] + b"?"
+        with pytest.raises(TransferError, match="something else in its place; removed"):
+            as_sync(lambda google: registry(google).put(WANTED, stream(DATA)))
+        assert box == {}
 
     def test_stored_as_something_else(self, cloud: Counterpart, box: dict[str, bytes]) -> None:
         cloud.damage_objects = True

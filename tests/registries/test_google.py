@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 
+import httpx
 import pytest
 
 from dmz.errors import InputError, TransferError
 from dmz.registries import objects
-from dmz.registries.google import Endpoints, Google, connect, upload_base
+from dmz.registries.bucket import Bucket
+from dmz.registries.endpoints import Endpoints, upload_base
+from dmz.registries.failures import failure
+from dmz.registries.google import Google, connect
 from dmz.registries.retry import Retry
 from tests.registries.conftest import FAST, as_sync
 from tests.registries.counterpart import SYNC, Counterpart, Fault
@@ -83,12 +87,16 @@ class TestRetries:
             asyncio.run(wait())
         assert len([path for _, path, _ in cloud.requests if path == BUCKET]) == 2
 
-    @pytest.mark.parametrize("text", ["", "[]", "<html>", '"x"'])
+    @pytest.mark.parametrize("text", ["", "[]", "<html>", '"x"', "[" * 100_000])
     def test_nothing_is_concluded_from_an_answer_that_is_none(self, cloud: Counterpart, text: str) -> None:
         cloud.buckets["box"] = {"a": b"x"}
         cloud.faults.append(Fault("GET", BUCKET, text=text or " "))
         with pytest.raises(TransferError, match="no JSON object"):
             as_sync(lambda google: google.call("GET", f"{google.endpoints.storage}b/box/o"))
+
+    def test_a_refusal_that_cannot_be_read_is_one_all_the_same(self) -> None:
+        told = failure("box", httpx.Response(403, text='{"error": ' + "[" * 100_000))
+        assert "lacks a role" in str(told)
 
     def test_retry_after_is_honoured_up_to_the_limit(self) -> None:
         retry = Retry(first=0.1, most=5)
@@ -153,7 +161,7 @@ class TestTokens:
             await put(google)
 
         async def put(google: Google) -> None:
-            await objects.create(google, "box", "a", stream(b"xyz"), 3, "box/a")
+            await objects.create(Bucket(google, "box"), "a", stream(b"xyz"), 3, "box/a")
 
         as_sync(twice)
         assert cloud.buckets["box"] == {"a": b"xyz"}

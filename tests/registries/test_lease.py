@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 
-from dmz.errors import RefusedError, TransferError
+from dmz.errors import InputError, RefusedError, TransferError
 from dmz.registries import lease as leases
 from dmz.registries.bucket import Bucket
 from dmz.registries.claiming import GRACE, SECONDS, SYNC, Holder, running, shard
@@ -299,6 +299,36 @@ class TestRenewal:
 
         with pytest.raises(TransferError, match="is gone"):
             holding(stumble)
+
+    def test_who_may_no_longer_act_as_the_sync_stops(
+        self, box: dict[str, bytes], hasty: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def refused(*_: object) -> None:
+            raise InputError("may not act as the sync")
+
+        async def banned(lease: Lease, bucket: Bucket) -> None:
+            for name in ("replace", "look", "remove"):
+                monkeypatch.setattr(Bucket, name, refused)
+            monkeypatch.setattr(leases, "MARGIN", SECONDS - 0.2)
+            await forever(lease, bucket)
+
+        with pytest.raises(TransferError, match="could not be renewed"):
+            holding(banned)
+
+    def test_losing_it_after_a_part_of_the_work_failed(self, box: dict[str, bytes], hasty: None) -> None:
+        async def fail() -> None:
+            raise TransferError("a transfer failed")
+
+        async def last_words(lease: Lease, bucket: Bucket) -> None:
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(fail())
+            except* TransferError:
+                await bucket.delete(OBJECT)
+                await forever(lease, bucket)
+
+        with pytest.raises(TransferError, match=r"the lease .* is gone"):
+            holding(last_words)
 
     def test_a_cancellation_by_others_goes_on(self, box: dict[str, bytes], hasty: None) -> None:
         async def both(google: Google) -> None:

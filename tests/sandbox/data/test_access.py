@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from sandbox.cloud import policies
 from sandbox.cloud.artifact_registry import Options
 from tests.sandbox.data.harness import LOCATION, AptClient, Running, as_, running, wheel
+from tests.sandbox.data.uploads import form
 
 MACHINE = "serviceAccount:dmz-machine@p.iam.gserviceaccount.com"
 SYNC = "serviceAccount:dmz-sync@p.iam.gserviceaccount.com"
@@ -33,18 +33,7 @@ def here(sandbox: Running) -> Running:
 
 
 def upload(client: httpx.Client, path: Path) -> httpx.Response:
-
-    name, version = path.name.split("-")[:2]
-    form = {
-        ":action": "file_upload",
-        "protocol_version": "1",
-        "name": name,
-        "version": version,
-        "filetype": "bdist_wheel",
-        "pyversion": "py3",
-        "sha256_digest": hashlib.sha256(path.read_bytes()).hexdigest(),
-    }
-    return client.post("/p/python/", data=form, files={"content": (path.name, path.read_bytes())})
+    return client.post("/p/python/", data=form(path), files={"content": (path.name, path.read_bytes())})
 
 
 class TestPython:
