@@ -10,13 +10,13 @@ from tests.faults.syncing import run
 from tests.faults.world import Inner, World, serving
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with serving(tmp_path_factory.mktemp("faults")) as made:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def model(world: World) -> Inner:
     """An inner side that holds the earlier release, and the lease and journal of a sync that was killed."""
     made = world.inner()

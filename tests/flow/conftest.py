@@ -144,7 +144,7 @@ class World:
         return [json.loads(line) for line in lines]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("checkout")
     for name in ("Pulumi.yaml", "Pulumi.outer.yaml", "Pulumi.inner.yaml", "__main__.py", "policy.toml"):

@@ -393,12 +393,16 @@ class TestLeftovers:
 
     def test_what_a_killed_daemon_left_is_taken_away(self, tmp_path: Path, cache: Path) -> None:
         program = (
-            "import sys; from pathlib import Path\n"
+            "import os, sys; from pathlib import Path\n"
             "from tests.sandbox.machines.conftest import Box\n"
             "from tests.sandbox.machines.declare import node, outer\n"
-            "box = Box(Path(sys.argv[1]), Path(sys.argv[2]))\n"
-            "box.do(box.machines.start()); box.declare(outer('dmz-outer')); box.boot(node('dmz-outer'))\n"
-            "box.run('projects/dmz-outer/locations/us-central1-a/nodes/machine', 'touch', '/var/kept')\n"
+            "try:\n"
+            "    box = Box(Path(sys.argv[1]), Path(sys.argv[2]))\n"
+            "    box.do(box.machines.start()); box.declare(outer('dmz-outer')); box.boot(node('dmz-outer'))\n"
+            "    box.run('projects/dmz-outer/locations/us-central1-a/nodes/machine', 'touch', '/var/kept')\n"
+            "except BaseException as error:\n"
+            "    print(error, flush=True)\n"
+            "    os._exit(1)  # its loop's thread would keep it alive\n"
             "print('up', flush=True)\n"
         )
         command = [sys.executable, "-c", program, str(tmp_path), str(cache)]
