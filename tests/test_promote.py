@@ -165,7 +165,7 @@ def test_everything_is_done_as_the_sync(cloud: Counterpart, attested: Attested) 
 class TestLeases:
     @pytest.fixture(autouse=True)
     def impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("dmz.sync.shard.PATIENCE", 0.0)
+        monkeypatch.setattr("dmz.sync.running.PATIENCE", 0.0)
 
     def holding(self, cloud: Counterpart, name: str) -> None:
         holder = claiming.Holder("ada@example.org", "0123456789abcdef", "elsewhere")

@@ -12,7 +12,7 @@ from typing import Final
 
 from dmz.artifact import Artifact, Kind
 from dmz.errors import DmzError, InputError, TransferError
-from dmz.promotion.journal import NOWHERE, Action, Event, Record
+from dmz.promotion.journal import NOWHERE, Action, Event, Record, described
 from dmz.promotion.lanes import lanes
 from dmz.promotion.place import Slot, slot
 from dmz.promotion.progress import Progress
@@ -50,6 +50,14 @@ class Places:
     """Inner repositories by kind."""
     archive: Archive | None = None
     """Keeps what is admitted, and has it where the sources may have forgotten it. None: nothing is kept."""
+
+    async def archived(self) -> set[str]:
+        """The SHA-256 of what the archive has; nothing where nothing is kept.
+
+        Raises:
+            TransferError: the archive can't be read.
+        """
+        return await self.archive.list() if self.archive is not None else set()
 
     def check(self, artifacts: Iterable[Artifact], archived: set[str]) -> None:
         """Whether there is a way for each of the artifacts.
@@ -108,7 +116,7 @@ class Copier:
         Raises:
             TransferError: as `copy`.
         """
-        await self._all((each for each in artifacts if self._lacks(each)), inside=True)
+        await self._all(filter(self._lacks, artifacts), inside=True)
 
     def _lacks(self, artifact: Artifact) -> bool:
         return self._places.archive is not None and artifact.sha256 not in self._archived
@@ -235,11 +243,6 @@ class _Sent:
 
     def forget(self) -> None:
         self._progress.sent(-self._bytes)
-
-
-def described(artifact: Artifact) -> str:
-    """An artifact as a line of the journal."""
-    return f"{artifact.key} {artifact.version} {artifact.filename} sha256:{artifact.sha256}"
 
 
 def _leaves(group: BaseExceptionGroup[DmzError]) -> list[DmzError]:

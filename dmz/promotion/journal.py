@@ -15,7 +15,9 @@ from typing import Any, Final
 
 import msgspec
 
+from dmz.artifact import Artifact
 from dmz.errors import InputError
+from dmz.registries.interface import Stored
 
 FOLDER: Final = "journal/"
 PART: Final = 10_000
@@ -163,3 +165,13 @@ def parse(data: bytes, where: str) -> Entry:
         raise InputError(
             f"{where}: no entry of the journal ({str(error)[:200]}); look at who wrote it"
         ) from None
+
+
+def described(artifact: Artifact) -> str:
+    """An artifact as a line of the journal."""
+    return f"{artifact.key} {artifact.version} {artifact.filename} sha256:{artifact.sha256}"
+
+
+def shown(stored: Stored) -> str:
+    """A stored file as a line of the journal."""
+    return f"{stored.kind}/{stored.name} {stored.version} {stored.filename} sha256:{stored.sha256}"

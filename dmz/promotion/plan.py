@@ -8,9 +8,9 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
-from dmz.artifact import Artifact, Kind
+from dmz.artifact import Artifact
 from dmz.errors import RefusedError
-from dmz.promotion.place import Slot, slot, unit
+from dmz.promotion.place import Slot, Unit, slot, unit
 from dmz.registries.interface import Stored
 
 
@@ -126,7 +126,7 @@ def _compare(artifacts: list[Artifact], files: list[Stored], approved: Collectio
     units = {unit(artifact) for artifact in artifacts}
     right: set[Slot] = set()
     beside: list[Stored] = []
-    clearing: set[tuple[Kind, str, str]] = set()
+    clearing: set[Unit] = set()
     for each in files:
         place = slot(each)
         artifact = wanted.get(place)

@@ -8,11 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from dmz.promotion.copying import described
-from dmz.promotion.journal import Action, Entry, Event, begun
+from dmz.promotion.journal import Action, Entry, Event, begun, described, shown
 from dmz.promotion.plan import Plan
 from dmz.promotion.wording import printable
-from dmz.registries.interface import Stored
 
 
 class State(StrEnum):
@@ -95,11 +93,6 @@ def intended(plan: Plan) -> Iterator[str]:
     yield from (f"clear {shown(stored)}" for stored in plan.clear)
     yield from (f"copy {described(artifact)}" for artifact in plan.copy)
     yield from (f"withdraw {shown(stored)}" for stored in plan.withdraw)
-
-
-def shown(stored: Stored) -> str:
-    """A stored file as a line of the journal."""
-    return f"{stored.kind}/{stored.name} {stored.version} {stored.filename} sha256:{stored.sha256}"
 
 
 def took_over(name: str, told: Iterable[Entry], held: Collection[str]) -> Event:

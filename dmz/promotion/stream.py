@@ -12,6 +12,7 @@ from dmz.errors import TransferError
 
 _AHEAD: Final = 4
 """Chunks by which one writer may be ahead of another: bounds what is held in memory."""
+_CHANGED: Final = "it changed since the release: find out why, then run `dmz screen` again"
 
 
 class UnapprovedError(TransferError):
@@ -60,9 +61,6 @@ async def approved(artifact: Artifact, chunks: AsyncIterator[bytes], source: str
         )
     if held:
         yield held
-
-
-_CHANGED: Final = "it changed since the release: find out why, then run `dmz screen` again"
 
 
 Writer = Callable[[AsyncIterator[bytes]], Awaitable[None]]

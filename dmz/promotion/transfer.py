@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from dmz.artifact import Artifact
 from dmz.promotion.comparison import compare
-from dmz.promotion.copying import DEFAULT_LIMITS, Copier, Limits, Places, described
-from dmz.promotion.journal import NOWHERE, Action, Event, Record
+from dmz.promotion.copying import DEFAULT_LIMITS, Copier, Limits, Places
+from dmz.promotion.journal import NOWHERE, Action, Event, Record, described, shown
 from dmz.promotion.place import by_kind, slot
 from dmz.promotion.plan import Plan
 from dmz.promotion.progress import Progress
@@ -66,7 +66,7 @@ async def carry_out(
     say, record = observers.say, observers.record
     if places.archive is not None:
         say("looking at what the archive keeps")
-    archived = await places.archive.list() if places.archive is not None else set()
+    archived = await places.archived()
     places.check(plan.copy, archived)
     await _save(plan, places, archived, observers, limits)
     await _withdraw(plan.clear, places, record, Action.CLEARING)
@@ -121,8 +121,7 @@ async def copy(
     if todo:
         observers.say(progress)
         await copier.copy(todo)
-    missing = [artifact for artifact in plan.keep if artifact.sha256 not in archived]
-    await _archive(missing, places, archived, observers, limits)
+    await _archive(plan.keep, places, archived, observers, limits)
     return progress.size
 
 
@@ -130,13 +129,13 @@ async def _save(plan: Plan, places: Places, archived: set[str], observers: Obser
     """Archive what is approved of the versions that are to be cleared: its source may have forgotten it."""
     cleared = {(slot(each), each.sha256) for each in plan.clear}
     right = [artifact for artifact in plan.copy if (slot(artifact), artifact.sha256) in cleared]
-    missing = [artifact for artifact in right if artifact.sha256 not in archived]
-    await _archive(missing, places, archived, observers, limits)
+    await _archive(right, places, archived, observers, limits)
 
 
 async def _archive(
-    missing: list[Artifact], places: Places, archived: set[str], observers: Observers, limits: Limits
+    held: Iterable[Artifact], places: Places, archived: set[str], observers: Observers, limits: Limits
 ) -> None:
+    missing = [artifact for artifact in held if artifact.sha256 not in archived]
     if missing and places.archive is not None:
         observers.say(f"archiving {len(missing)} files that inner holds")
         await Copier(places, archived, Progress(0, 0), limits, observers.record).archive(missing)
@@ -163,11 +162,7 @@ async def _settle(plan: Plan, places: Places, say: Say) -> None:
 async def _withdraw(leaving: tuple[Stored, ...], places: Places, record: Record, action: Action) -> None:
     if not leaving:
         return
-    await record(Event(action, tuple(map(_shown, leaving))))
+    await record(Event(action, tuple(map(shown, leaving))))
     for kind, stored in by_kind(leaving).items():
         await places.destinations[kind].withdraw(stored)
     await record(Event(Action.WITHDRAWN, note=f"{len(leaving)} files"))
-
-
-def _shown(stored: Stored) -> str:
-    return f"{stored.kind}/{stored.name} {stored.version} {stored.filename} sha256:{stored.sha256}"

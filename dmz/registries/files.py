@@ -58,12 +58,9 @@ class BucketRegistry:
         name, what = _object(artifact.version, artifact.filename), f"{self._bucket.name}/{artifact.filename}"
         if await objects.create(self._bucket, name, chunks, artifact.size, what):
             return
-        for item in await self._bucket.list(name):
-            if item.name != name:
-                continue
-            if await objects.sha256(self._bucket, name, item.generation, what) != artifact.sha256:
-                await self._bucket.remove(name, item.generation)
-                raise TransferError(f"{what}: there was something else in its place; removed, run again")
+        there = [item for item in await self._bucket.list(name) if item.name == name]
+        if there and not await objects.is_artifact(self._bucket, there[0], artifact, what):
+            raise TransferError(f"{what}: there was something else in its place; removed, run again")
 
     async def staged(self, artifacts: Collection[Artifact]) -> set[Artifact]:
         """Nothing: an object is readable when it is complete."""

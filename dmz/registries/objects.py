@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator
 
 import google_crc32c
 
+from dmz.artifact import Artifact
 from dmz.digest import Digest
 from dmz.errors import TransferError
 from dmz.registries import multipart
-from dmz.registries.bucket import Bucket
+from dmz.registries.bucket import Bucket, Object
 from dmz.registries.failures import failure
 
 
@@ -73,3 +74,18 @@ async def sha256(bucket: Bucket, name: str, generation: str, what: str) -> str:
         async for chunk in chunks:
             await digest.update(chunk)
     return await digest.hexdigest()
+
+
+async def is_artifact(bucket: Bucket, item: Object, artifact: Artifact, what: str) -> bool:
+    """Whether an object is the artifact, by its size and every byte; if not, it is deleted.
+
+    Raises:
+        TransferError: the service refused or failed.
+    """
+    if (
+        item.size == artifact.size
+        and await sha256(bucket, item.name, item.generation, what) == artifact.sha256
+    ):
+        return True
+    await bucket.remove(item.name, item.generation)
+    return False

@@ -42,7 +42,7 @@ class Staging:
         if await objects.create(self._bucket, name, chunks, artifact.size, what):
             return
         there = [item for item in await self._bucket.list(name) if item.name == name]
-        if not there or not await self._is(artifact, there[0]):
+        if not there or not await objects.is_artifact(self._bucket, there[0], artifact, what):
             raise TransferError(f"{what}: there was something else in its place; removed, run again")
 
     async def held(self, artifacts: Collection[Artifact]) -> set[Artifact]:
@@ -55,7 +55,7 @@ class Staging:
 
         async def right(artifact: Artifact, item: Object) -> bool:
             with contextlib.suppress(TransferError):
-                return await self._is(artifact, item)
+                return await objects.is_artifact(self._bucket, item, artifact, self._what(artifact))
             return False
 
         fine = await together((right(*pair) for pair in found), at_once=_AT_ONCE)
@@ -65,16 +65,6 @@ class Staging:
         """Delete everything that is staged."""
         names = [item.name for item in await self._bucket.list()]
         await together(map(self._bucket.delete, names), at_once=_AT_ONCE)
-
-    async def _is(self, artifact: Artifact, item: Object) -> bool:
-        """Whether an object is the artifact; if not, it is deleted."""
-        if item.size == artifact.size:
-            what = self._what(artifact)
-            digest = await objects.sha256(self._bucket, item.name, item.generation, what)
-            if digest == artifact.sha256:
-                return True
-        await self._bucket.remove(item.name, item.generation)
-        return False
 
     def _what(self, artifact: Artifact) -> str:
         return f"{self._bucket.name}/{artifact.filename}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from importlib.metadata import version
@@ -133,15 +133,16 @@ class Running:
             if journals.is_run(name := each.removeprefix(journals.FOLDER).rstrip("/"))
         }
         killed = {claim.holder.run for claim in self._lease.killed}
-        found = [name for name in known if name.rpartition("-")[2] in killed]
+        found = {name: await self._names(name) for name in known if name.rpartition("-")[2] in killed}
         if self._lease.name == SYNC:
-            for name in sorted(known - set(found), reverse=True)[:_LOOKED_BACK]:
-                actions = {action for _, action in await self._names(name)}
+            for name in sorted(known - found.keys(), reverse=True)[:_LOOKED_BACK]:
+                names = await self._names(name)
+                actions = {action for _, action in names}
                 if Action.ENDED in actions and actions & _ALONE:
                     break  # it told of those before it; one that failed may not have come so far
                 if not actions & FINAL:
-                    found.append(name)
-        return {name: await self._meant(name) for name in sorted(found)}
+                    found[name] = names
+        return {name: await self._meant(found[name]) for name in sorted(found)}
 
     async def _names(self, run: str) -> list[tuple[str, Action]]:
         listed = [
@@ -149,8 +150,8 @@ class Running:
         ]
         return [(name, parsed[2]) for name, parsed in listed if parsed]
 
-    async def _meant(self, run: str) -> list[Entry]:
-        names = [name for name, action in await self._names(run) if action is Action.BEGAN]
+    async def _meant(self, entries: Iterable[tuple[str, Action]]) -> list[Entry]:
+        names = [name for name, action in entries if action is Action.BEGAN]
         bodies = await together(self._bucket.read(name) for name in names)
         told: list[Entry] = []
         for name, body in zip(names, bodies, strict=True):

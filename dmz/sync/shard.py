@@ -24,7 +24,7 @@ from dmz.sync.inner import Inner
 from dmz.sync.inputs import Inputs
 from dmz.sync.places import announced, places, planned
 from dmz.sync.plainly import Ticker
-from dmz.sync.running import PATIENCE, Running, running
+from dmz.sync.running import Running, running
 from dmz.sync.withdrawn import refuse_withdrawn
 
 
@@ -91,7 +91,7 @@ async def promote(
             await announced(google, inputs, found, ticker.says)
             ways = places(google, inputs, inner, part.copy)
             ticker.says("looking at what the archive keeps")
-            archived = await ways.archive.list() if ways.archive is not None else set()
+            archived = await ways.archived()
             ways.check(part.copy, archived)
             copied = 0
 
@@ -127,6 +127,5 @@ def _beside_others(
         ticker.says,
         lease=lease_of(shard.index, shard.count),
         doing=f"shard {shard}",
-        patience=PATIENCE,
         retry=retry,
     )

@@ -11,12 +11,11 @@ from dmz.artifact import Artifact, Kind
 from dmz.errors import InputError
 from dmz.promotion import release as releases
 from dmz.promotion import report as reports
-from dmz.promotion.journal import Action, Event
+from dmz.promotion.journal import Action, Event, shown
 from dmz.promotion.place import unit
 from dmz.promotion.plan import Plan
 from dmz.promotion.release import Release
 from dmz.promotion.report import Report
-from dmz.promotion.runs import shown
 from dmz.promotion.transfer import Counters
 from dmz.promotion.withdrawal import Wanted, Withdrawal
 from dmz.registries.apt import AptRegistry
