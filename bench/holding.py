@@ -19,7 +19,7 @@ import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from aiohttp import web
 
@@ -47,6 +47,8 @@ class Holding(Counterpart):
         super().__init__(page_size=_PAGE)
         self._entries: dict[tuple[str, str], bytes] = {}
         self._described: dict[tuple[str, str], tuple[bytes, dict[str, str]]] = {}
+        self._listed: dict[tuple[str, str, str | None], tuple[list[str], set[str]]] = {}
+        """What listings of objects show, as long as there are no others."""
         self._number = 0
         self._index: tuple[tuple[str, ...], dict[str, bytes]] = ((), {})
         self.stanzas: dict[str, str] = {}
@@ -64,9 +66,13 @@ class Holding(Counterpart):
 
     async def _files(self, request: web.Request) -> web.Response:
         held = self._held(request)
+        base = request.path.removeprefix("/v1/").removesuffix("/files")
+        if asked := request.query.get("filter"):
+            package, version = asked.removeprefix(f'owner="{base}/packages/').rstrip('"').split("/versions/")
+            wanted = unquote(package), version
+            held = {name: kept for name, kept in held.items() if (kept.package, kept.version) == wanted}
         names = sorted(held)
         start = int(request.query.get("pageToken", "0"))
-        base = request.path.removeprefix("/v1/").removesuffix("/files")
         page = b",".join(self._entry(base, name, held[name]) for name in names[start : start + _PAGE])
         more = f', "nextPageToken": "{start + _PAGE}"' if start + _PAGE < len(names) else ""
         return web.Response(
@@ -85,7 +91,7 @@ class Holding(Counterpart):
                     "hashes": [{"type": "SHA256", "value": sha256}, {"type": "MD5", "value": md5}],
                     "createTime": "2026-11-22T10:00:00.123456Z",
                     "updateTime": "2026-11-22T10:00:00.123456Z",
-                    "owner": f"{base}/packages/{kept.package}/versions/{quote(kept.version, safe='')}",
+                    "owner": f"{base}/{kept.owner}",
                 }
             ).encode()
         return found
@@ -109,6 +115,22 @@ class Holding(Counterpart):
             f" {hashlib.sha256(data).hexdigest()} {len(data)} {name}\n" for name, data in forms.items()
         )
         return web.Response(text=f"Components: main\nArchitectures: amd64\nSHA256:\n{digests}")
+
+    def _names(self, bucket: str, prefix: str, delimiter: str | None) -> tuple[list[str], set[str]]:
+        asked = bucket, prefix, delimiter
+        if asked not in self._listed:
+            self._listed[asked] = super()._names(*asked)
+        return self._listed[asked]
+
+    async def _object_upload(self, request: web.Request) -> web.Response:
+        answer = await super()._object_upload(request)
+        self._listed.clear()
+        return answer
+
+    async def _object_delete(self, request: web.Request) -> web.Response:
+        answer = await super()._object_delete(request)
+        self._listed.clear()
+        return answer
 
     def _metadata(self, bucket: str, name: str) -> dict[str, str]:
         kept = self._described.get((bucket, name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +26,7 @@ async def main(folder: str, staging: str) -> None:
         await outer.settle(wanted)
 
 
-async def _read(path: Path) -> AsyncIterator[bytes]:
+def _read(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             yield block

@@ -1,44 +1,62 @@
-"""What is measured on our side: open the advisories, ask for every artifact. A process of its own."""
+"""What is measured on our side: judge artifacts by the shipped policy. A process of its own.
+
+It is what `dmz screen` does once the facts about the artifacts are gathered, and `dmz status` for what is
+inside: open the policy and the advisories, look up what is known, judge. The facts are read from a file, a
+line for each artifact.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 import resource
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 
-def main(advisories: str, items: str, cache: str, count: str) -> None:
-    """Screen the first `count` artifacts of a file; prints what it took inside, and what was found."""
+from bench.facts import IMAGE, TODAY
+from dmz.promotion.evidence import Evidence
+from dmz.promotion.policy import FILE, Policy
+from dmz.promotion.rules.rule import Context
+from dmz.promotion.screening import Screening
+from dmz.promotion.sources.configured import local
+from dmz.promotion.waivers import Waivers
+
+_POLICY = Path(__file__).parents[1] / FILE
+
+
+def main(advisories: str, facts: str, cache: str, count: str) -> None:
+    """Screen the first `count` artifacts of a file; prints what it took inside, and what it came to."""
+    lines = b"\n".join(Path(facts).read_bytes().splitlines()[: int(count)])
+    artifacts = msgspec.json.Decoder(Evidence).decode_lines(lines)
     started = time.perf_counter()
-    from dmz.promotion.advisories import Database
-
-    wanted = json.loads(Path(items).read_text())[: int(count)]
-    database = Database.open(Path(advisories), Path(cache))
-    opened, processor = time.perf_counter(), time.process_time()
-    found = [database.findings(ecosystem, name, version) for ecosystem, name, version in wanted]
-    asked = time.process_time() - processor
+    shipped = Policy.read(_POLICY)
+    policy = replace(shipped, sources=shipped.sources.model_copy(update={"advisories": advisories}))
+    sources = local(policy, IMAGE, TODAY, cache=Path(cache))
+    screening = Screening(policy, sources, Waivers(), IMAGE, Context(TODAY))
+    opened, processor = time.perf_counter(), _processor()
+    verdicts = screening.judge_all(artifacts)
+    judged = _processor() - processor
+    found = [{seen.finding.id for seen in each.seen if seen.finding} for each in verdicts]
     print(
         json.dumps(
             {
                 "open": opened - started,
-                "ask": asked,
-                "refused": sum(map(bool, found)),
+                "judge": judged,
+                "refused": sum(not each.admitted for each in verdicts),
+                "vulnerable": sum(map(bool, found)),
                 "findings": sum(map(len, found)),
-                "records": database.count,
-                "memory": _memory(),
             }
         )
     )
 
 
-def _memory() -> float:
-    """MB at the peak of this process, and of as many as there are processors at the peak of the largest."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    others = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * len(os.sched_getaffinity(0))
-    return (own + others) / 1000
+def _processor() -> float:
+    """Seconds that this process and those that it started and that have ended have worked."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 if __name__ == "__main__":

@@ -23,9 +23,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from packaging.version import Version
 
-from bench.harness import HERE, ROUNDS, Result, Run, keep, result, run, show
+from bench.facts import evidence
+from bench.harness import HERE, ROUNDS, Result, Run, keep, peak, result, run, show
 from bench.plot import plot
 from bench.records import Item, Maker, write
 
@@ -51,7 +53,7 @@ def main() -> None:
         sys.exit("a target is missed")
 
 
-def _data() -> tuple[Path, Path]:
+def _data() -> tuple[Path, list[Item]]:
     advisories, items = DATA / f"advisories-{ADVISORIES}", DATA / f"items-{ARTIFACTS}.json"
     if not items.exists():
         print(f"making {ADVISORIES:,} advisories", file=sys.stderr)
@@ -59,39 +61,50 @@ def _data() -> tuple[Path, Path]:
         write(advisories, ADVISORIES)
         wanted = Maker(2).items(ARTIFACTS, ADVISORIES // 10)
         items.write_text(json.dumps([[each.ecosystem, each.name, each.version] for each in wanted]))
-    return advisories, items
+    return advisories, [Item(*each) for each in json.loads(items.read_text())]
 
 
-def _screen(advisories: Path, items: Path, cache: Path, count: int) -> tuple[Run, dict[str, Any]]:
-    command = [sys.executable, "-m", "bench.screen", str(advisories), str(items), str(cache), str(count)]
-    done = run(command, alone=True)
+def _written(facts: Path, items: Sequence[Item]) -> Path:
+    """What the repositories would say of artifacts, in a file."""
+    facts.write_bytes(msgspec.json.Encoder().encode_lines(evidence(items)))
+    return facts
+
+
+def _command(advisories: Path, facts: Path, cache: Path, count: int) -> list[str]:
+    return [sys.executable, "-m", "bench.screen", str(advisories), str(facts), str(cache), str(count)]
+
+
+def _screen(advisories: Path, facts: Path, cache: Path, count: int) -> tuple[Run, dict[str, Any]]:
+    done = run(_command(advisories, facts, cache, count), alone=True)
     return done, json.loads(done.output)
 
 
-def _sizes(advisories: Path, items: Path) -> list[Result]:
+def _sizes(advisories: Path, items: Sequence[Item]) -> list[Result]:
     cold: list[Run] = []
     memory: list[float] = []
     warm: dict[int, list[Run]] = defaultdict(list)
-    asked: dict[int, list[float]] = defaultdict(list)
+    judged: dict[int, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
+        facts = _written(Path(folder) / "facts", items)
         for number in range(ROUNDS):
             print(f"round {number + 1} of {ROUNDS}", file=sys.stderr)
             cache = Path(folder) / str(number)
-            done, said = _screen(advisories, items, cache, ARTIFACTS)
+            done, said = _screen(advisories, facts, cache, ARTIFACTS)
             cold.append(done)
-            memory.append(said["memory"])
             print(f"  {said}", file=sys.stderr)
             for size in SIZES:
-                done, said = _screen(advisories, items, cache, size)
+                done, said = _screen(advisories, facts, cache, size)
                 warm[size].append(done)
-                asked[size].append(said["ask"])
-            memory[-1] = max(memory[-1], said["memory"])
+                judged[size].append(said["judge"])
+            # Looked at while they run, which takes time: so in runs of their own.
+            again = _command(advisories, facts, cache, ARTIFACTS)
+            memory.append(max(peak(_command(advisories, facts, cache / "new", ARTIFACTS)), peak(again)))
             shutil.rmtree(cache)
     what = f"{ARTIFACTS:,} artifacts, {ADVISORIES:,} advisories"
     full = warm[ARTIFACTS]
-    medians = {size: statistics.median(times) for size, times in asked.items()}
+    medians = {size: statistics.median(times) for size, times in judged.items()}
     _draw({size: [each.seconds for each in runs] for size, runs in warm.items()}, medians)
-    exponents = [_exponent([(size, asked[size][number]) for size in SIZES]) for number in range(ROUNDS)]
+    exponents = [_exponent([(size, judged[size][number]) for size in SIZES]) for number in range(ROUNDS)]
     return [
         result(f"{what}, index there", "s", [each.seconds for each in full], target=2),
         result(f"{what}, index there, processor", "s", [each.processor for each in full]),
@@ -109,21 +122,21 @@ def _exponent(points: Sequence[tuple[float, float]]) -> float:
     ).slope
 
 
-def _draw(whole: dict[int, list[float]], asked: dict[int, float]) -> None:
-    linear = [(size, asked[SIZES[0]] * size / SIZES[0]) for size in SIZES]
+def _draw(whole: dict[int, list[float]], judged: dict[int, float]) -> None:
+    linear = [(size, judged[SIZES[0]] * size / SIZES[0]) for size in SIZES]
     lines = {
         "the whole process": [(size, statistics.median(whole[size])) for size in SIZES],
-        "asking alone": [(size, asked[size]) for size in SIZES],
+        "judging alone": [(size, judged[size]) for size in SIZES],
         "linear": linear,
     }
     title = f"Screening against {ADVISORIES:,} advisories, index there"
     (HERE / "screening.svg").write_text(plot(title, "artifacts", "seconds", lines, dashed="linear"))
 
 
-def _against_pip_audit(advisories: Path, items: Path) -> list[Result]:
+def _against_pip_audit(advisories: Path, items: Sequence[Item]) -> list[Result]:
     if not PIP_AUDIT.exists():
         sys.exit(f"{PIP_AUDIT} is missing; run `make bench`, which installs bench/requirements.txt there")
-    python = [Item(*each) for each in json.loads(items.read_text()) if each[0] == "PyPI"]
+    python = [each for each in items if each.ecosystem == "PyPI"]
     ours: list[Run] = []
     theirs: list[Run] = []
     with tempfile.TemporaryDirectory() as name:
@@ -131,22 +144,22 @@ def _against_pip_audit(advisories: Path, items: Path) -> list[Result]:
         only = folder / "advisories" / "PyPI"
         only.mkdir(parents=True)
         os.link(advisories / "PyPI" / "all.zip", only / "all.zip")
-        (folder / "items.json").write_text(
-            json.dumps([[each.ecosystem, each.name, each.version] for each in python])
-        )
+        facts = _written(folder / "facts", python)
         requirements = folder / "requirements.txt"
         requirements.write_text("".join(f"{each.name}=={each.version}\n" for each in python))
         (folder / "answers.json").write_text(json.dumps(_answers(only / "all.zip", python)))
         with _service(folder / "answers.json") as url:
-            _screen(only.parent, folder / "items.json", folder / "cache", len(python))  # makes the index
+            _screen(only.parent, facts, folder / "cache", len(python))  # makes the index
             for number in range(ROUNDS):
                 print(f"pip-audit, round {number + 1} of {ROUNDS}", file=sys.stderr)
-                done, said = _screen(only.parent, folder / "items.json", folder / "cache", len(python))
+                done, said = _screen(only.parent, facts, folder / "cache", len(python))
                 ours.append(done)
                 theirs.append(_pip_audit(requirements, url, folder / f"http-{number}"))
                 found = _vulnerable(theirs[-1])
-                if found != said["refused"]:
-                    sys.exit(f"pip-audit finds {found} vulnerable distributions, we find {said['refused']}")
+                if found != said["vulnerable"]:
+                    sys.exit(
+                        f"pip-audit finds {found} vulnerable distributions, we find {said['vulnerable']}"
+                    )
             print(f"  both find {found} vulnerable distributions", file=sys.stderr)
     return [
         result(

@@ -81,6 +81,7 @@ def attestation(**changes: Any) -> Attestation:
         Input(Role.WAIVERS, "waivers", "1" * 64, "waivers"),
         Input(Role.WAIVER, "CVE-2026-1 of six 1.0", "2" * 64, "waivers/six.json", until=NOW + DAY),
         Input(Role.ADVISORIES, "osv", "3" * 64, "advisories", as_of=NOW - DAY),
+        Input(Role.LIST, "lookalikes: names.txt", "5" * 64),
         Input(Role.COMMIT, "HEAD", "4" * 40, "."),
     )
     given = {
@@ -198,6 +199,10 @@ def _other_inputs(change: Callable[[list[dict[str, Any]]], object]) -> Callable[
     return lambda: said(lambda document: change(document["predicate"]["inputAttestations"]))
 
 
+def _lock(inputs: list[dict[str, Any]]) -> dict[str, Any]:
+    return next(each for each in inputs if each["annotations"]["role"] == "lock")
+
+
 def _payload() -> bytes:
     return attestation().statement()
 
@@ -284,13 +289,16 @@ FURTHER = [
     Forgery("another policy", "policy", lambda: good(policy_digest="8" * 64)),
     Forgery("no policy", "policy", _without("predicate", "policy")),
     Forgery("another lock", "locks", _input("lock", digest={"sha256": "0" * 64})),
-    Forgery("a lock is missing", "locks", _other_inputs(lambda inputs: inputs.remove(inputs[2]))),
+    Forgery("a lock is missing", "locks", _other_inputs(lambda inputs: inputs.remove(_lock(inputs)))),
     Forgery(
-        "a lock too many", "locks", _other_inputs(lambda inputs: inputs.append({**inputs[2], "name": "x"}))
+        "a lock too many",
+        "locks",
+        _other_inputs(lambda inputs: inputs.append({**_lock(inputs), "name": "x"})),
     ),
-    Forgery("a lock twice", "locks", _other_inputs(lambda inputs: inputs.append(inputs[2]))),
+    Forgery("a lock twice", "locks", _other_inputs(lambda inputs: inputs.append(_lock(inputs)))),
     Forgery("no inputs", "locks", _without("predicate", "inputAttestations")),
     Forgery("an input without a digest", "inputAttestations", _input("waivers", digest={})),
+    Forgery("a list without a digest", "inputAttestations", _input("list", digest={})),
     Forgery("another kind of statement", "statement", _document(_type="https://in-toto.io/Statement/v0.1")),
     Forgery("a statement that is none", "statement", lambda: envelope(b"[]")),
     Forgery("a statement that is no JSON", "statement", lambda: envelope(b"\xff")),

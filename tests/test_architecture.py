@@ -35,7 +35,7 @@ def imported(folder: str) -> Iterator[tuple[Path, str]]:
         ("dmz/promotion", ["dmz.workflow", "dmz.config", "dmz.attestations"]),
         ("dmz/attestations.py", ["pulumi", "pulumi_gcp", "dmz.sync", "dmz.workflow", "dmz.stacks"]),
         ("dmz/archive.py", ["pulumi", "pulumi_gcp", "dmz.sync", "dmz.workflow", "dmz.stacks"]),
-        ("dmz/digest.py", ["dmz"]),
+        ("dmz/threads.py", ["dmz"]),
         ("dmz/registries", ["pulumi", "pulumi_gcp", "dmz.promotion", "dmz.sync", "dmz.workflow"]),
         ("dmz/components", ["dmz.stacks", "dmz.sync", "dmz.workflow", "dmz.registries"]),
         ("dmz/stacks", ["dmz.workflow", "dmz.cli", "dmz.registries"]),

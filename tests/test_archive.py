@@ -20,6 +20,7 @@ from dmz.archive import announce, records
 from dmz.artifact import Artifact, Kind
 from dmz.cli import cli
 from dmz.errors import DmzError, InputError, RefusedError, TransferError
+from dmz.promotion import release as releases
 from dmz.promotion import retention
 from dmz.promotion.entry import Entry
 from dmz.promotion.release import Release
@@ -42,6 +43,7 @@ OUTPUTS = {
     "archiveBucket": BUCKET,
     "archivistServiceAccount": ARCHIVIST,
 }
+INNER: dict[str, Any] = {}
 
 
 def one(number: int) -> Artifact:
@@ -59,6 +61,11 @@ class Upper(Estate):
 
     def outer_outputs(self) -> Mapping[str, Any]:
         return OUTPUTS
+
+    def inner_outputs(self) -> Mapping[str, Any]:
+        if not INNER:
+            raise InputError("stack inner is not up")
+        return INNER
 
 
 @pytest.fixture(scope="module")
@@ -114,8 +121,9 @@ def synced(made: Release, project: str = "inner") -> None:
     kept(*(int(each.name[1:]) for each in made.artifacts))
 
 
-def looked(estate: Estate) -> Found:
-    return asyncio.run(show(estate, silent))
+def looked(estate: Estate, verify: bool = False, forget: str = "") -> Found:
+    gone = [retention.Gone.parse(forget)] if forget else []
+    return asyncio.run(show(estate, silent, verify=verify, forget=gone))
 
 
 def pruned(estate: Estate, agreed: Found | None = None) -> Pruned:
@@ -329,11 +337,97 @@ class TestPrune:
         assert held(outer) == {1}
 
 
+class TestDamage:
+    def damage(self, outer: Archived) -> None:
+        """Two files that a kept release names; one of them gets other bytes of the same length."""
+        synced(release(1, 2))
+        outer.write(f"sha256/{one(1).sha256}", b"ydob 1")
+
+    def test_it_is_found_by_reading_alone(self, estate: Upper, outer: Archived) -> None:
+        self.damage(outer)
+        assert looked(estate).wrong is None
+        assert looked(estate).nothing_to_do
+        assert [each.sha256 for each in looked(estate, verify=True).wrong or ()] == [one(1).sha256]
+
+    def test_it_goes_and_the_rest_stays(self, estate: Upper, outer: Archived) -> None:
+        self.damage(outer)
+        assert pruned(estate) == Pruned()
+        assert held(outer) == {1, 2}
+        assert pruned(estate, looked(estate, verify=True)) == Pruned(1, len(b"body 1"), 0)
+        assert held(outer) == {2}
+        assert looked(estate, verify=True).wrong == ()
+        assert looked(estate).missing == (one(1).sha256,)
+
+    def test_what_took_its_place_meanwhile_stays(self, estate: Upper, outer: Archived) -> None:
+        self.damage(outer)
+        agreed = looked(estate, verify=True)
+        outer.write(f"sha256/{one(1).sha256}", b"body 1")
+        assert pruned(estate, agreed) == Pruned()
+        assert held(outer) == {1, 2}
+
+
+class TestForget:
+    def test_what_only_a_stack_that_is_gone_had_goes_with_its_records(
+        self, estate: Upper, outer: Archived
+    ) -> None:
+        synced(release(1, 2))
+        synced(release(2, 3), project="second")
+        synced(release(4, workload="other"), project="second")
+        assert looked(estate).nothing_to_do
+        found = looked(estate, forget="second/us-central1")
+        assert {str(stack) for stack in found.stacks} == {"small in inner/us-central1"}
+        assert len(found.forgotten) == 2
+        assert pruned(estate, found) == Pruned(2, 2 * len(b"body 3"), 2)
+        assert held(outer) == {1, 2}
+
+    def test_one_workload_of_it(self, estate: Upper, outer: Archived) -> None:
+        synced(release(1))
+        synced(release(4, workload="other"))
+        pruned(estate, looked(estate, forget="inner/us-central1/other"))
+        assert held(outer) == {1}
+
+    def test_one_that_turned_out_to_be_alive_stays(self, estate: Upper, outer: Archived) -> None:
+        synced(release(1), project="second")
+        agreed = looked(estate, forget="second")
+        synced(release(1, 2), project="second")  # after the question and before the answer
+        pruned(estate, agreed)
+        assert held(outer) == {1, 2}
+        assert [
+            each.digest for each in looked(estate).stacks[retention.Stack("second", "us-central1", "small")]
+        ]
+
+    @pytest.mark.parametrize("text", ["third", "second/europe-west4", "second/us-central1/large"])
+    def test_what_was_never_there_is_an_error(self, estate: Upper, outer: Archived, text: str) -> None:
+        synced(release(1), project="second")
+        with pytest.raises(InputError, match=r"no release went there.*second/us-central1"):
+            looked(estate, forget=text)
+
+    @pytest.mark.parametrize("text", ["", "/", "a/b/c/d", "Inner", "inner/", "../x", "a\nb"])
+    def test_what_names_no_stack_is_an_error(self, text: str) -> None:
+        with pytest.raises(InputError, match="names no inner stack"):
+            retention.Gone.parse(text)
+
+    def test_a_stack_that_is_up_is_not_forgotten(
+        self, estate: Upper, outer: Archived, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        synced(release(1))
+        synced(release(4, workload="other"))
+        monkeypatch.setitem(INNER, "project", "inner")
+        monkeypatch.setitem(INNER, "location", "us-central1")
+        releases.write(release(1), estate.releases)
+        for text in ("inner", "inner/us-central1/small"):
+            with pytest.raises(InputError, match="small in inner/us-central1 is in use"):
+                looked(estate, forget=text)
+        pruned(estate, looked(estate, forget="inner/us-central1/other"))
+        assert held(outer) == {1}
+
+
 class TestCommand:
     @pytest.fixture(autouse=True)
     def target(self, monkeypatch: pytest.MonkeyPatch, estate: Upper) -> None:
         monkeypatch.setattr(targets, "enter", lambda name, say: None)
         monkeypatch.setattr(Estate, "outer_outputs", Upper.outer_outputs)
+        monkeypatch.setattr(Estate, "inner_outputs", Upper.inner_outputs)
         monkeypatch.chdir(estate.folder)
 
     def call(self, *arguments: str, answer: str = "") -> Result:
@@ -368,6 +462,30 @@ class TestCommand:
         done = self.call("prune")
         assert done.exit_code == 0
         assert "Nothing had to go." in done.stdout
+
+    def test_damage_is_shown_and_mended(self, outer: Archived) -> None:
+        synced(release(1, 2))
+        outer.write(f"sha256/{one(1).sha256}", b"ydob 1")
+        assert self.call("show").exit_code == 0
+        done = self.call("show", "--verify")
+        assert done.exit_code == 4
+        assert f"! sha256:{one(1).sha256} is damaged" in done.stdout
+        assert json.loads(self.call("show", "--verify", "--json").stdout)["wrong"] == [one(1).sha256]
+        done = self.call("prune", "--verify", answer="y\n")
+        assert "Delete 0 files (0 B), 1 files (6 B) that are damaged and 0 records for good?" in done.stdout
+        assert held(outer) == {2}
+        assert "none of them damaged" in self.call("show", "--verify").stdout
+
+    def test_a_stack_is_forgotten_after_a_question(self, outer: Archived) -> None:
+        synced(release(1), project="second")
+        done = self.call("prune", "--forget", "second", answer="n\n")
+        assert done.exit_code == 1
+        assert "small in second/us-central1 is forgotten, with 1 records" in done.stdout
+        assert held(outer) == {1}
+        done = self.call("prune", "--forget", "second", "--json", "--yes")
+        assert json.loads(done.stdout)["forgotten"] == {"small in second/us-central1": 1}
+        assert held(outer) == set()
+        assert self.call("prune", "--forget", "second", "--yes").exit_code == 2
 
     def test_prune_for_scripts(self, outer: Archived) -> None:
         kept(1)

@@ -24,13 +24,14 @@ from dmz.promotion.entry import Build, Entry
 from dmz.promotion.release import Release
 from dmz.promotion.retention import Stack, name_of, render
 from dmz.promotion.statement import Role
+from dmz.promotion.withdrawal import Withdrawal, object_name
 from dmz.registries.bucket import Bucket
 from dmz.workflow.attest import Attested, attest
 from dmz.workflow.estate import Estate
 from dmz.workflow.refused import ScreeningRefusedError
 from tests.attestations import KEY_VERSION, pem, place, private_key
 from tests.policies import POLICY
-from tests.registries.counterpart import ATTESTOR, Counterpart, deb, running, serving, wheel
+from tests.registries.counterpart import ATTESTOR, Counterpart, Fault, deb, running, serving, wheel
 from tests.registries.support import artifact
 from tests.test_outer import Upstream
 
@@ -116,6 +117,14 @@ class Upper(Estate):
         }
 
 
+LOOKALIKES = """
+[rules.lookalikes]
+sentence = "No name that looks like another."
+effect = "refuse"
+names = "names.txt"
+"""
+
+
 class Checkout:
     """A checkout with a release, beside services that have what it names."""
 
@@ -140,6 +149,12 @@ class Checkout:
     def waive(self, until: str) -> None:
         (self.folder / "waivers").mkdir(exist_ok=True)
         (self.folder / "waivers" / "hello.json").write_text(json.dumps(waiver(until)))
+
+    def names(self, text: str) -> Path:
+        """Well-known names of one's own, which a rule of the policy reads."""
+        (self.folder / "policy.toml").write_text(POLICY + LOOKALIKES)
+        (self.folder / "names.txt").write_text(text)
+        return self.folder / "names.txt"
 
     def released(self, *entries: Entry, workload: str = "small") -> Release:
         made = Release(workload, "0" * 64, "sandbox-debian-12", "1" * 64, "3.11", entries)
@@ -194,6 +209,61 @@ def expected(release: Release, folder: Path) -> Any:
     digest = hashlib.sha256((folder / "policy.toml").read_bytes()).hexdigest()
     there = replace(place(policy_digest=digest), project="dmz-inner")
     return there.expected(release, datetime.now(UTC))
+
+
+def withdraw(checkout: Checkout) -> str:
+    """As `dmz withdraw --now` does it with the deb; the name of the object."""
+    who, why, when = "ada@example.org", "CVE-2026-9", "2026-11-22T10:00:00Z"
+    record = Withdrawal(1, DEB.sha256, DEB.key, DEB.version, DEB.filename, who, why, when, "r")
+    checkout.cloud.buckets["inner-release"][object_name(DEB.sha256)] = record.render()
+    return object_name(DEB.sha256)
+
+
+class TestWithdrawnAtOnce:
+    WORDS = r"hello.* was withdrawn by ada@example\.org at 2026-11-22T10:00:00Z: CVE-2026-9.*--undo"
+
+    def test_a_release_that_names_it_is_not_signed(self, checkout: Checkout) -> None:
+        withdraw(checkout)
+        with pytest.raises(RefusedError, match=self.WORDS) as caught:
+            checkout.attest()
+        assert "\n" not in str(caught.value)
+        checkout.refused()
+
+    def test_nor_is_one_said_to_hold_that_was_signed_before(self, checkout: Checkout) -> None:
+        checkout.attest()
+        withdraw(checkout)
+        with pytest.raises(RefusedError, match=self.WORDS):
+            checkout.attest()
+
+    def test_when_that_was_taken_back_it_is(self, checkout: Checkout) -> None:
+        name = withdraw(checkout)
+        del checkout.cloud.buckets["inner-release"][name]
+        [made] = checkout.attest()
+        assert made.made
+        assert not made.unseen
+
+    def test_another_release_is(self, checkout: Checkout) -> None:
+        withdraw(checkout)
+        checkout.released(Entry(FILE))
+        assert checkout.attest()[0].made
+
+    def test_before_there_is_an_inner_side_nothing_was_withdrawn(
+        self, checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def down(_: Estate) -> Mapping[str, Any]:
+            raise InputError("stack inner is not up")
+
+        withdraw(checkout)
+        monkeypatch.setattr(Upper, "inner_outputs", down)
+        [made] = checkout.attest()
+        assert made.made
+        assert not made.unseen
+
+    def test_who_may_not_look_is_told_so(self, checkout: Checkout) -> None:
+        checkout.cloud.faults.append(Fault("GET", "b/inner-release/o", status=403, times=99))
+        [made] = checkout.attest()
+        assert made.made
+        assert "403" in made.unseen
 
 
 class TestWhatIsSigned:
@@ -268,18 +338,24 @@ class TestTwice:
         assert again.made
         assert len(checkout.bucket) == 2
 
-    @pytest.mark.parametrize("what", ["policy", "advisories", "waivers"])
+    @pytest.mark.parametrize("what", ["policy", "advisories", "waivers", "names"])
     def test_again_by_itself_when_something_else_decides(self, checkout: Checkout, what: str) -> None:
+        if what == "names":
+            checkout.names("acme-trainer\n")
         checkout.attest()
         match what:
             case "policy":
                 (checkout.folder / "policy.toml").write_text(POLICY.replace("90 days", "30 days"))
             case "advisories":
                 checkout.advisory("CVE-2025-2", "1:1.0-1")
+            case "names":
+                checkout.names("acme-trainer\nother\n")
             case _:
                 checkout.waive("2099-01-01")
         [again] = checkout.attest()
         assert again.made
+        said = {each.name for each in again.attestation.inputs if each.role is Role.LIST}
+        assert said == ({"lookalikes: names.txt"} if what == "names" else set())
 
     def test_again_when_the_last_one_does_not_hold(self, checkout: Checkout) -> None:
         checkout.attest()
@@ -348,7 +424,10 @@ class TestRefusals:
         ) as caught:
             checkout.attest()
         assert [each.advisory for each in caught.value.refusals] == ["CVE-2026-1"]
-        assert "\n" not in str(caught.value)
+        said = str(caught.value)
+        assert "\n" not in said
+        assert said.endswith(". Screen again: dmz screen.")
+        assert "No version of it passes" not in said, "nobody looked for another"
         checkout.refused()
 
     def test_a_waiver_that_has_ended(self, checkout: Checkout) -> None:
@@ -546,6 +625,14 @@ class TestMerged:
         with pytest.raises(RefusedError, match="only what was merged is attested"):
             checkout.attest()
         checkout.refused()
+
+    def test_nor_a_list_that_a_rule_reads(self, checkout: Checkout) -> None:
+        names = checkout.names("acme-trainer\n")
+        checkout.commit()
+        checkout.attest()
+        names.write_text("acme-trainer\nsix\n")
+        with pytest.raises(RefusedError, match=r"names\.txt: not as commit"):
+            checkout.attest()
 
     @pytest.mark.parametrize("hidden", ["ignored", "assumed unchanged", "a new file", "deleted"])
     def test_nothing_hides_a_change(self, checkout: Checkout, hidden: str) -> None:

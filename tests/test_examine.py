@@ -26,10 +26,13 @@ ROOT = Path(__file__).parents[1]
 
 
 class Up(Estate):
-    """An estate whose outer stack is up."""
+    """An estate whose outer stack is up, and the inner one is not."""
 
     def outer_outputs(self) -> Mapping[str, Any]:
         return OUTPUTS
+
+    def inner_outputs(self) -> Mapping[str, Any]:
+        raise InputError("stack inner is not up")
 
 
 @pytest.fixture

@@ -202,6 +202,22 @@ class TestAfterAKill:
         create(props)
         assert "took over" not in actions(told(cloud)[-1])
 
+    def test_a_large_one_is_told_of_part_by_part(
+        self, cloud: Counterpart, attested: Attested, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(journals, "PART", 2)
+        create(attested(*ALL))
+        box = cloud.buckets["inner-release"]
+        for name in [name for name in box if name.startswith("journal/") and name.endswith("-ended.json")]:
+            del box[name]
+        cloud.ahead = timedelta(seconds=5)
+        create(attested(*ALL))
+        taken = [entry for entry in told(cloud)[-1] if entry.action is Action.TOOK_OVER]
+        assert len(taken) == 3
+        lines = [line for entry in taken for line in entry.items]
+        assert {line.rpartition("sha256:")[2] for line in lines} == digests(*ALL)
+        assert "5 of 5 artifacts" in taken[-1].note
+
     def test_a_journal_that_somebody_filled_with_rubbish(
         self, cloud: Counterpart, attested: Attested
     ) -> None:
@@ -322,6 +338,29 @@ class TestWriting:
         asyncio.run(write())
         assert [(entry.number, entry.action) for entry in written(bucket)] == [(1, "clearing"), (2, "failed")]
 
+    @pytest.mark.parametrize("how", ["refused", "lost"])
+    @pytest.mark.parametrize("fine", range(4))
+    def test_a_failure_between_its_parts_loses_none(
+        self, monkeypatch: pytest.MonkeyPatch, how: str, fine: int
+    ) -> None:
+        monkeypatch.setattr(journals, "PART", 2)
+        bucket = Flaky(*[""] * fine, how)
+        items = [str(number) for number in range(7)]
+
+        async def write() -> None:
+            journal = self.journal(bucket)
+            with pytest.raises(TransferError):
+                await journal.record(Event(Action.BEGAN, journals.Lines().of(items, str), "why"))
+            await journal.record(Event(Action.FAILED))
+
+        asyncio.run(write())
+        found = written(bucket)
+        assert [entry.number for entry in found] == [1, 2, 3, 4, 5]
+        assert [line for entry in found[:-1] for line in entry.items] == items
+        assert {entry.parts for entry in found[:-1]} == {4}
+        assert [entry.note for entry in found] == ["why", "", "", "", ""]
+        assert found[-1].action is Action.FAILED
+
     def test_somebody_elses_entry_in_its_place(self) -> None:
         bucket = Flaky()
         bucket.held[journals.object_name(RUN, 1, Action.CLEARING)] = b"theirs"
@@ -354,6 +393,23 @@ def test_nothing_is_begun_without_the_lease(action: Action) -> None:
 
     asyncio.run(begin())
     assert [entry.action for entry in written(bucket)] == [Action.PUBLISHED]
+
+
+def test_an_object_of_the_archive_that_is_damaged_is_named_and_the_sync_goes_on(
+    cloud: Counterpart, attested: Attested, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jax = PYTHON["jax"]
+    cloud.buckets["outer-archive"][f"sha256/{jax.sha256}"] = b"x" * jax.size
+    create(attested(*ALL))
+    assert held(cloud) == digests(*ALL)
+    [line] = [each for each in capsys.readouterr().err.splitlines() if "WARNING" in each]
+    assert f"the archive's sha256/{jax.sha256} is damaged, so {jax.origin} is asked" in line
+    [entry] = [
+        parse(data, name)
+        for name, data in cloud.buckets["inner-release"].items()
+        if name.endswith("-damaged.json")
+    ]
+    assert entry.note in line
 
 
 def test_the_checkout_is_left_alone(cloud: Counterpart, attested: Attested) -> None:

@@ -268,11 +268,12 @@ class TestFacts:
         assert found.published == datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
         assert found.yanked is None
 
-    def test_what_upstream_took_away_stays_taken_back(self, cloud: Counterpart, upstream: Upstream) -> None:
+    def test_what_upstream_deleted_is_known_as_deleted(self, cloud: Counterpart, upstream: Upstream) -> None:
         admitted(cloud)
         cloud.remote = {"pythonRepository": {"customRepository": {"uri": upstream.url}}}
         [found] = gathered(WHEEL)
-        assert found.yanked == "upstream does not offer it any more"
+        assert found.deleted
+        assert found.yanked is None
 
     def test_who_asks_is_told(self, cloud: Counterpart) -> None:
         admitted(cloud)

@@ -222,15 +222,17 @@ class TestFacts:
     @pytest.mark.parametrize(("said", "meant"), [("broken wheel", "broken wheel"), (True, ""), (False, None)])
     def test_yanked(self, cloud: Counterpart, upstream: Upstream, said: object, meant: str | None) -> None:
         upstream.offer(*NEW, yanked=said)
-        assert one(claimed()).yanked == meant
+        found = one(claimed())
+        assert (found.yanked, found.deleted) == (meant, False)
 
-    def test_what_upstream_took_away_is_taken_back(self, cloud: Counterpart, upstream: Upstream) -> None:
+    def test_what_upstream_deleted_is_told_apart_from_what_its_publisher_took_back(
+        self, cloud: Counterpart, upstream: Upstream
+    ) -> None:
         upstream.pages["alpha"]["files"].pop()
         found = one(claimed())
-        assert found.yanked == "upstream does not offer it any more"
-        assert found.published is None
+        assert (found.yanked, found.deleted, found.published) == (None, True, None)
         del upstream.pages["alpha"]
-        assert one(claimed()).yanked == "upstream does not offer it any more"
+        assert one(claimed()).deleted
 
     def test_a_silent_upstream_leaves_facts_unknown(
         self, cloud: Counterpart, caplog: pytest.LogCaptureFixture

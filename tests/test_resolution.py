@@ -17,12 +17,13 @@ import pytest
 from aiohttp import web
 
 from dmz.artifact import Kind
-from dmz.errors import InputError, TransferError
+from dmz.errors import InputError, RefusedError, TransferError
 from dmz.promotion.base_image import BaseImage
 from dmz.registries.google import Google
 from dmz.registries.index import IndexFile, PythonIndex
 from dmz.registries.python import PythonRegistry
 from dmz.resolution import UnsatisfiableError, choose_wheel, supported_tags
+from dmz.resolution.metadata import approved_metadata
 from dmz.resolution.python import resolution
 from dmz.resolution.shelf import Serving
 from dmz.resolution.wheels import for_python, platform
@@ -174,6 +175,29 @@ def fetched(outer: Counterpart, begin: int = 0) -> list[str]:
     return sorted({path.rsplit("/", 1)[-1] for path in paths if path.endswith(".whl")})
 
 
+class TestOnce:
+    """A session of one resolution; the resolver writes nothing that only a further one would read."""
+
+    def files(self, *, once: bool) -> tuple[dict[str, str], int]:
+        async def work(google: Google) -> tuple[dict[str, str], int]:
+            index = PythonIndex(google, "outer", "us-central1", "python-remote")
+            async with resolution(google, index, IMAGE, once=once) as session:
+                pins = await session.pins(["app"])
+                again = await session.pins(["app"])
+                folder = session._uv._folder / "cache"
+                kept = [path for path in folder.rglob("*") if path.is_file() and "simple" in str(path)]
+            assert again == pins
+            return {pin.name: pin.version for pin in pins}, len(kept)
+
+        return as_sync(work)
+
+    def test_it_tells_the_same(self, outer: Counterpart) -> None:
+        once, nothing = self.files(once=True)
+        several, something = self.files(once=False)
+        assert once == several == {"app": "1.0", "leaf": "1.0", "lib": "2.0"}
+        assert nothing == 0 < something
+
+
 class Beside:
     """An upstream that has the same files as the outer repository, and metadata beside them."""
 
@@ -182,6 +206,8 @@ class Beside:
         self.announce = announce
         self.ranges = ranges
         self.asked: list[str] = []
+        self.sent = 0
+        """Bytes of wheels."""
 
     @property
     def routes(self) -> list[web.RouteDef]:
@@ -208,6 +234,7 @@ class Beside:
             return web.Response(body=body)
         start = max(0, len(body) + part.start) if part.start < 0 else part.start
         stop = len(body) if part.stop is None else part.stop
+        self.sent += stop - start
         return web.Response(
             status=206,
             body=body[start:stop],
@@ -226,6 +253,8 @@ class TestMetadata:
 
     @pytest.fixture
     def files(self, outer: Counterpart) -> dict[str, bytes]:
+        """What the outer repository offers, and has not fetched yet."""
+        outer.hide_from_record = True
         return {
             path.rsplit("/", 1)[-1]: kept.data
             for path, kept in outer.repositories["outer/python-remote"].items()
@@ -274,11 +303,26 @@ class TestMetadata:
                 archive.writestr(f"wide/{number:060}.py", "")
         body = out.getvalue()
         outer.keep("outer/python-remote", filename, body)
+        outer.hide_from_record = True
         beside = Beside({filename: body}, announce=False)
         with serving(beside.routes) as url:
             assert set(resolved("wide", upstream=told(f"{url}/simple/")).pins) == {"wide", "leaf"}
         assert beside.asked.count(filename) > 1
         assert filename not in fetched(outer)
+
+    def test_metadata_at_the_front_of_a_large_wheel_take_two_parts(self, outer: Counterpart) -> None:
+        filename, plain = wheel("heavy", "1.0", requires=("leaf",))
+        out = io.BytesIO(plain)
+        with zipfile.ZipFile(out, "a") as archive:
+            archive.writestr("heavy/data", bytes(8 << 20))
+        body = out.getvalue()
+        outer.keep("outer/python-remote", filename, body)
+        outer.hide_from_record = True
+        beside = Beside({filename: body}, announce=False)
+        with serving(beside.routes) as url:
+            assert set(resolved("heavy", upstream=told(f"{url}/simple/")).pins) == {"heavy", "leaf"}
+        assert beside.asked.count(filename) == 2
+        assert beside.sent < 200 << 10
 
     def test_what_is_no_wheel(self, outer: Counterpart) -> None:
         outer.keep("outer/python-remote", "junk-1.0-py3-none-any.whl", b"junk")
@@ -287,6 +331,96 @@ class TestMetadata:
 
     def test_an_upstream_that_does_not_answer(self, outer: Counterpart) -> None:
         assert resolved("leaf", upstream=told("http://127.0.0.1:9/simple/")).pins == {"leaf": "1.0"}
+
+
+class TestKeptWheels:
+    """A repository that has the wheels is asked for their metadata, and nobody else."""
+
+    @pytest.fixture
+    def beside(self, outer: Counterpart) -> Beside:
+        """An upstream with the same files."""
+        kept = outer.repositories["outer/python-remote"]
+        return Beside({path.rsplit("/", 1)[-1]: each.data for path, each in kept.items()}, announce=True)
+
+    def lib(self, beside: Beside) -> dict[str, str]:
+        with serving(beside.routes) as url:
+            return resolved("lib==2.0", upstream=told(f"{url}/simple/")).pins
+
+    def test_they_are_read_from_the_repository(self, outer: Counterpart, beside: Beside) -> None:
+        outer.parts = True
+        assert self.lib(beside) == {"leaf": "1.0", "lib": "2.0"}
+        assert fetched(outer) == ["leaf-1.0-py3-none-any.whl", "lib-2.0-py3-none-any.whl"]
+        assert beside.asked == []
+
+    def test_a_large_one_by_its_end(self, outer: Counterpart, beside: Beside) -> None:
+        outer.parts = True
+        filename, plain = wheel("lib", "2.0", requires=("leaf",))
+        with zipfile.ZipFile(io.BytesIO(plain)) as old:
+            held = {name: old.read(name) for name in old.namelist()}
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as new:
+            for name, data in {"lib/data": bytes(1 << 20), **held}.items():
+                new.writestr(name, data)
+        outer.keep("outer/python-remote", filename, out.getvalue())
+        assert self.lib(beside) == {"leaf": "1.0", "lib": "2.0"}
+        assert beside.asked == []
+
+    def test_not_where_it_gives_no_parts_of_a_large_one(self, outer: Counterpart, beside: Beside) -> None:
+        for path, kept in outer.repositories["outer/python-remote"].items():
+            if "leaf" in path or "lib" in path:
+                name = path.rsplit("/", 1)[-1]
+                outer.keep("outer/python-remote", name, bytes(1 << 20) + kept.data)
+        kept_now = outer.repositories["outer/python-remote"]
+        beside.files = {path.rsplit("/", 1)[-1]: each.data for path, each in kept_now.items()}
+        assert self.lib(beside) == {"leaf": "1.0", "lib": "2.0"}
+        assert len(fetched(outer)) == 1, "the second is not tried"
+        assert len(beside.asked) == 2
+
+    def test_nor_of_another_file_under_the_same_name(self, outer: Counterpart, beside: Beside) -> None:
+        outer.parts = True
+        name, other = wheel("leaf", "1.0", requires=("absent",))
+        offered = hashlib.sha256(beside.files[name]).hexdigest()
+        outer.keep("outer/python-remote", name, other)
+        outer.index_digests[name] = offered
+        assert self.lib(beside) == {"leaf": "1.0", "lib": "2.0"}
+        assert beside.asked == [f"{name}.metadata"]
+
+    def test_nor_of_one_that_it_has_let_go_of(self, outer: Counterpart, beside: Beside) -> None:
+        outer.parts = True
+        outer.faults.append(Fault("GET", "leaf-1.0-py3-none-any.whl", status=404, times=99))
+        assert self.lib(beside) == {"leaf": "1.0", "lib": "2.0"}
+        assert beside.asked == ["leaf-1.0-py3-none-any.whl.metadata"]
+
+    def test_one_with_other_bytes_is_refused(self, outer: Counterpart, beside: Beside) -> None:
+        outer.parts = True
+        outer.faults.append(Fault("GET", "leaf-1.0-py3-none-any.whl", other_bytes=True, times=99))
+        with pytest.raises(RefusedError, match=r"leaf-1\.0.*find out who changed it"):
+            self.lib(beside)
+
+    def test_nor_where_it_does_not_say_what_it_has(self, outer: Counterpart, beside: Beside) -> None:
+        outer.parts = True
+        outer.faults.append(Fault("GET", "/python-remote/files", status=403, times=99))
+        assert self.lib(beside) == {"leaf": "1.0", "lib": "2.0"}
+        assert fetched(outer) == []
+
+    def test_the_upstreams_word_is_no_proof_about_an_approved_wheel(
+        self, outer: Counterpart, beside: Beside
+    ) -> None:
+        outer.hide_from_record = True
+        self.lib(beside)
+        assert fetched(outer) == []
+        begin, name = len(outer.requests), "leaf-1.0-py3-none-any.whl"
+        wanted = artifact(Kind.PYPI, "leaf", "1.0", name, beside.files[name], origin="python-remote")
+
+        async def read(google: Google) -> bytes:
+            url = PythonIndex(google, "outer", "us-central1", "python-remote").file_url("leaf", name)
+            return await approved_metadata(google, url, wanted)
+
+        assert as_sync(read) == metadata_in(beside.files[name])
+        assert fetched(outer, begin) == [name]
+        begin = len(outer.requests)
+        as_sync(read)
+        assert fetched(outer, begin) == []
 
 
 def told(url: str) -> Callable[[], Awaitable[str]]:

@@ -29,6 +29,7 @@ from dmz.promotion.installed import Installed, digest
 from dmz.promotion.installed import status as installed_status
 from dmz.promotion.release import Release
 from dmz.promotion.standing import became_refused
+from dmz.promotion.withdrawal import Withdrawal, object_name
 from dmz.promotion.workload import workload_digest
 from dmz.resolution.apt import available
 from dmz.workflow.estate import Estate
@@ -40,7 +41,7 @@ from dmz.workflow.status import Status, status
 from tests import policies
 from tests.attestations import ATTESTOR, attest, pem, place
 from tests.promotion.builders import DEBIAN
-from tests.registries.counterpart import Counterpart, deb, running, serving, wheel
+from tests.registries.counterpart import Counterpart, Fault, deb, running, serving, wheel
 from tests.registries.support import artifact
 
 ROOT = Path(__file__).parents[1]
@@ -209,6 +210,13 @@ class Checkout:
         pointer = {"workload": release.workload, "digest": release.digest}
         bucket[f"current/{release.workload}.json"] = json.dumps(pointer).encode()
 
+    def withdraw(self, entry: Entry) -> None:
+        """As `dmz withdraw --now` does it."""
+        made = entry.artifact
+        who, why, when = "ada@example.org", "CVE-2026-9", "2026-11-22T10:00:00Z"
+        record = Withdrawal(1, made.sha256, made.key, made.version, made.filename, who, why, when, "r")
+        self.cloud.buckets["inner-releases"][object_name(made.sha256)] = record.render()
+
     def status(self, **options: Any) -> Status:
         return asyncio.run(status(self.estate, silent, **{"today": TODAY, **options}))
 
@@ -372,6 +380,12 @@ class TestStatus:
         assert checkout.status().unattested == {"small"}
         assert not checkout.status(offline=True).unattested
 
+    def test_what_was_withdrawn_at_once_is_named(self, checkout: Checkout) -> None:
+        checkout.withdraw(LIB_ENTRY)
+        [(entry, [seen])] = checkout.status().standings[0].refused
+        assert entry.artifact == LIB_ENTRY.artifact
+        assert "by ada@example.org at 2026-11-22T10:00:00Z: CVE-2026-9" in seen.words
+
 
 class TestCompared:
     def test_what_is_inside_can_be_compared_with_the_checkout(self, checkout: Checkout) -> None:
@@ -445,6 +459,33 @@ class TestMend:
         review = (checkout.folder / "releases/review.small.md").read_text()
         assert "lib 1.0 → 2.0" in review
         assert (checkout.folder / "releases/sbom.small.cdx.json").exists()
+
+    def test_what_was_withdrawn_at_once_gives_way_as_what_the_policy_refuses(
+        self, checkout: Checkout
+    ) -> None:
+        checkout.cloud.keep("outer/python-remote", *wheel("lib", "2.0"))
+        checkout.cloud.keep("outer/python-remote", *wheel("app", "1.1", requires=("lib>=1",)))
+        checkout.withdraw(LIB_ENTRY)
+        screened = checkout.mend()
+        assert screened is not None
+        assert pins(screened.release)["pypi/lib"] == "2.0"
+        assert "lib 1.0 is refused: withdrawn: by ada@example.org" in screened.explanations[0]
+        assert [each.advisory for each in screened.refused] == ["policy:withdrawn"]
+
+    def test_no_waiver_is_offered_for_what_was_withdrawn_at_once(self, checkout: Checkout) -> None:
+        checkout.withdraw(LIB_ENTRY)
+        with pytest.raises(ScreeningRefusedError, match=r"dmz withdraw pypi/lib==1\.0 --undo") as caught:
+            checkout.mend()
+        assert "waiver" not in str(caught.value)
+
+    def test_who_may_not_look_is_told_so(self, checkout: Checkout) -> None:
+        checkout.cloud.keep("outer/python-remote", *wheel("lib", "2.0"))
+        checkout.cloud.keep("outer/python-remote", *wheel("app", "1.1", requires=("lib>=1",)))
+        checkout.advisory("GHSA-1", "PyPI", "lib", "2.0")
+        checkout.cloud.faults.append(Fault("GET", "b/inner-releases/o", status=403, times=99))
+        screened = checkout.mend()
+        assert screened is not None
+        assert "403" in screened.by.context.unseen
 
     @needs_apt
     @pytest.mark.parametrize("replaced", [False, True])

@@ -228,7 +228,7 @@ class TestCreate:
     def test_what_a_failed_one_put_there_is_known_when_another_release_follows(
         self, cloud: Counterpart, attested: Attested
     ) -> None:
-        cloud.faults.append(Fault("GET", "/inner-release/o/current", status=403))
+        cloud.faults.append(Fault("GET", "/apt/projects/inner/dists", status=403))
         with pytest.raises(TransferError):
             create(attested(*ALL))
         assert held(cloud) == digests(*ALL)
@@ -639,6 +639,32 @@ class TestRead:
         found = PackageSyncProvider().read("id", outs)
         assert update(found.outs or {}, props)["withdrawn"] == 1
         assert held(cloud) == digests(*ALL)
+
+    @pytest.mark.parametrize("changed", [b"Weights", b"more weights"], ids=["as long", "longer"])
+    @pytest.mark.parametrize("archived", [True, False], ids=["archived", "lost"])
+    def test_bytes_that_changed_under_a_files_name_are_shown_and_mended(
+        self, cloud: Counterpart, attested: Attested, archived: bool, changed: bytes
+    ) -> None:
+        props = attested(*ALL)
+        outs = create(props)
+        place = f"files/{FILE.sha256}/model.bin"
+        cloud.buckets["inner-release"][place] = changed
+        if not archived:
+            del cloud.buckets["outer-archive"][f"sha256/{FILE.sha256}"]
+        found = PackageSyncProvider().read("id", outs)
+        assert found.inputs is not None
+        assert hashlib.sha256(changed).hexdigest() in found.inputs["packages"]["files/model.bin"]
+        mended = update(found.outs or {}, props)
+        assert (mended["copied"], mended["withdrawn"]) == (1, 1)
+        assert cloud.buckets["inner-release"][place] == MODEL
+        assert cloud.buckets["outer-archive"][f"sha256/{FILE.sha256}"] == MODEL
+        assert held(cloud) == digests(*ALL)
+
+    def test_a_file_is_not_read_to_know_it(self, cloud: Counterpart, attested: Attested) -> None:
+        outs = create(attested(*ALL))
+        cloud.requests.clear()
+        PackageSyncProvider().read("id", outs)
+        assert not [path for _, path, _ in cloud.requests if "/o/files/" in path]
 
     def test_a_tampered_release_is_drift(self, cloud: Counterpart, attested: Attested) -> None:
         props = attested(*ALL)

@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from dmz.commands.common import Setting, json_option, print_json, told
+from dmz.commands.common import Setting, json_option, print_json, told, unseen
 from dmz.console import Steps
 from dmz.promotion.statement import moment
 from dmz.workflow.attest import attest as attest_
@@ -41,6 +41,7 @@ def attest(setting: Setting, again: bool, as_json: bool) -> None:
                         "envelope": each.line.rpartition("sha256:")[2],
                         "made": each.made,
                         "kept_in_archive": each.kept or None,
+                        "withdrawals_unseen": each.unseen or None,
                     }
                     for each in found
                 ]
@@ -57,3 +58,5 @@ def attest(setting: Setting, again: bool, as_json: bool) -> None:
             click.echo(
                 f"  {each.kept} of it no outer repository offers any more: judged as the archive keeps them"
             )
+    for why in sorted({each.unseen for each in found if each.unseen}):
+        click.echo(unseen(why))

@@ -99,6 +99,11 @@ def end(code: int, message: str, as_json: bool, more: dict[str, Any] | None = No
     sys.exit(code)
 
 
+def unseen(why: str) -> str:
+    """That a look at what was withdrawn at once was not possible, as a line for a person."""
+    return f"What was withdrawn at once can't be seen from here, so only the sync refuses it: {why}"
+
+
 def print_json(document: dict[str, Any]) -> None:
     """The result of a command, for scripts."""
     click.echo(json.dumps(document, indent=2))

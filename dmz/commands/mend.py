@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dmz.commands.common import Setting, json_option, print_json, refusals, told, workload_option
+from dmz.commands.common import Setting, json_option, print_json, refusals, told, unseen, workload_option
 from dmz.console import Steps
 from dmz.promotion import release as releases
 from dmz.promotion.difference import Side, difference
@@ -58,3 +58,5 @@ def mend(setting: Setting, workload: Path | None, as_json: bool) -> None:
         click.echo(words)
     click.echo(f"The lock files in {estate.releases.name} were written. Commit them for review.")
     click.echo(f"release {after.digest}")
+    if screened.by.context.unseen:
+        click.echo(unseen(screened.by.context.unseen))

@@ -15,7 +15,7 @@ from dmz.commands.common import (
     told,
 )
 from dmz.console import Steps
-from dmz.workflow.plan import SYNC
+from dmz.workflow.plan import adopts
 from dmz.workflow.plan import plan as plan_
 
 
@@ -33,7 +33,7 @@ def plan(setting: Setting, as_json: bool) -> None:
         estate = setting.entered(steps)
         with steps.step("plan", "Plan") as step:
             found = asyncio.run(plan_(estate, step.say))
-        first = not (estate.inner_settings.adopt or estate.inner.resources(SYNC))
+        first = not adopts(estate)
     code = REFUSED if found.foreign and first else 0
     if as_json:
         print_json(

@@ -15,6 +15,7 @@ from dmz.commands.common import (
     print_json,
     refusals,
     told,
+    unseen,
     workload_option,
 )
 from dmz.console import Steps
@@ -91,6 +92,8 @@ def screen(
         + ("were written." if screened.changed else "are unchanged.")
     )
     click.echo(f"release {screened.release.digest}")
+    if screened.by.context.unseen:
+        click.echo(unseen(screened.by.context.unseen))
 
 
 def _remarks(screened: Screened) -> list[str]:
@@ -108,5 +111,6 @@ def _document(screened: Screened) -> dict[str, Any]:
         "refused": refusals(screened.refused),
         "explanations": list(screened.explanations),
         "remarks": _remarks(screened),
+        "withdrawals_unseen": screened.by.context.unseen or None,
         "closure": {"proved": list(screened.closure.proved), "open": list(screened.closure.open)},
     }

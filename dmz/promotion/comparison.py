@@ -13,7 +13,7 @@ from dmz.errors import TransferError
 from dmz.promotion.copying import Limits, Places
 from dmz.promotion.place import Unit, by_kind, slot, unit
 from dmz.promotion.plan import Plan
-from dmz.registries.interface import Stored
+from dmz.registries.interface import PAGE, Stored
 
 _FIRST_PAUSE: Final = 0.2
 """Seconds after which a listing that lags is asked again; half as much more each time."""
@@ -21,9 +21,11 @@ _LONGEST_PAUSE: Final = 10.0
 
 
 async def compare(plan: Plan, places: Places, say: Callable[[object], None], limits: Limits) -> None:
-    """Look each copied artifact up in the destination's own record, in one listing for each repository.
+    """Look each copied artifact up in the destination's own record.
 
-    A listing that lags is asked again for as long as `limits.listing` says.
+    Where that takes no more requests than a listing of everything, only these are asked for. What is not
+    found so is looked for in the listing, which alone says that something is missing; one that lags is asked
+    again for as long as `limits.listing` says.
 
     Raises:
         TransferError: the record has other bytes, or an artifact is still missing; says what a person can do.
@@ -31,8 +33,14 @@ async def compare(plan: Plan, places: Places, say: Callable[[object], None], lim
     cleared = {unit(each) for each in plan.clear}
     for kind, copied in by_kind(plan.copy).items():
         say(f"comparing {len(copied)} files with the record of the {kind} repository")
+        destination = places.destinations[kind]
+        kept = sum(each.kind is kind for each in plan.keep)
+        of = copied if len(copied) <= 1 + kept // PAGE else None
         until, pause = time.monotonic() + limits.listing, _FIRST_PAUSE
-        while complaint := _amiss(copied, cleared, await places.destinations[kind].list()):
+        while complaint := _amiss(copied, cleared, await destination.list(of)):
+            if complaint.may_pass and of is not None:
+                of = None  # nothing is missing because it was not found by its name
+                continue
             if time.monotonic() >= until or not complaint.may_pass:
                 raise TransferError(complaint.text)
             say(f"waiting until the {kind} repository lists all that it took")

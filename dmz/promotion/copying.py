@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +16,7 @@ from dmz.promotion.journal import NOWHERE, Action, Event, Record, described
 from dmz.promotion.lanes import lanes
 from dmz.promotion.place import Slot, slot
 from dmz.promotion.progress import Progress
-from dmz.promotion.stream import UnapprovedError, Writer, approved, split
+from dmz.promotion.stream import ShortError, UnapprovedError, Writer, approved, split
 from dmz.promotion.window import Window
 from dmz.registries.interface import Archive, Registry
 
@@ -97,6 +97,8 @@ class Copier:
         self._window = Window(limits.concurrency)
         self._done: list[Artifact] = []
         """Copied, and not recorded yet."""
+        self._damaged: set[str] = set()
+        """SHA-256 of what the archive keeps with other bytes."""
         self._looking = asyncio.Lock()
         self._seen: dict[Kind, tuple[float, frozenset[tuple[Slot, str]]]] = {}
         """What the destinations listed, and when that was begun: where many fail at once, one listing serves
@@ -149,14 +151,22 @@ class Copier:
     async def _persist(self, artifact: Artifact, *, inside: bool) -> None:
         """Try until it is done, or it makes no sense any more."""
         todo = {"archive"} if inside else {"inner", "archive"} if self._lacks(artifact) else {"inner"}
-        for attempt in range(1, self._limits.attempts + 1):
+        attempt = 0
+        while True:
+            attempt += 1
             async with self._window.place():
-                sent = _Sent(self._progress)
+                kept, sent = not inside and self._kept(artifact), _Sent(self._progress)
                 try:
                     await self._once(artifact, todo, sent, inside=inside)
-                except UnapprovedError:
+                except (UnapprovedError, ShortError) as error:
                     sent.forget()
-                    raise
+                    if kept:
+                        await self._pass_over(artifact)
+                        attempt = 0  # its source has all tries
+                        continue
+                    if isinstance(error, UnapprovedError) or attempt == self._limits.attempts:
+                        raise
+                    failed: TransferError = error
                 except TransferError as error:
                     sent.forget()
                     if error.busy:
@@ -173,6 +183,31 @@ class Copier:
                 if not todo:
                     return
             await asyncio.sleep(max(failed.wait, self._delay(attempt)))
+
+    def _kept(self, artifact: Artifact) -> bool:
+        """Whether the archive serves it."""
+        return (
+            self._places.archive is not None
+            and artifact.sha256 in self._archived
+            and artifact.sha256 not in self._damaged
+        )
+
+    async def _pass_over(self, artifact: Artifact) -> None:
+        """Leave what the archive has with other bytes, as no sync can replace that: its source has it."""
+        if artifact.sha256 in self._damaged:
+            return
+        where = f"{artifact.key} {artifact.filename}: the archive's sha256/{artifact.sha256} is damaged"
+        if artifact.origin not in self._places.sources:
+            raise UnapprovedError(
+                f"{where}, and outer has no repository '{artifact.origin}' to take it from; delete it with "
+                "`dmz archive prune --verify`, and screen a release without it"
+            )
+        self._damaged.add(artifact.sha256)
+        note = (
+            f"{where}, so {artifact.origin} is asked; `dmz archive prune --verify` deletes it, and the next "
+            "sync archives it anew"
+        )
+        await self._record(Event(Action.DAMAGED, (described(artifact),), note))
 
     def _delay(self, attempt: int) -> float:
         limits = self._limits
@@ -202,16 +237,16 @@ class Copier:
 
     def _source(
         self, artifact: Artifact, *, inside: bool
-    ) -> tuple[AbstractAsyncContextManager[AsyncIterator[bytes]], str]:
+    ) -> tuple[AbstractAsyncContextManager[Iterator[bytes]], str]:
         places = self._places
         if inside:
             return places.destinations[artifact.kind].open(artifact), "the inner repository"
-        if places.archive is not None and artifact.sha256 in self._archived:
+        if places.archive is not None and self._kept(artifact):
             return places.archive.open(artifact), "the archive"
         return places.sources[artifact.origin].open(artifact), artifact.origin
 
     def _into_inner(self, artifact: Artifact, todo: set[str]) -> Writer:
-        async def write(chunks: AsyncIterator[bytes]) -> None:
+        async def write(chunks: Iterator[bytes]) -> None:
             await self._places.destinations[artifact.kind].put(artifact, chunks)
             todo.discard("inner")
             self._done.append(artifact)
@@ -219,7 +254,7 @@ class Copier:
         return write
 
     def _into_archive(self, artifact: Artifact, todo: set[str]) -> Writer:
-        async def write(chunks: AsyncIterator[bytes]) -> None:
+        async def write(chunks: Iterator[bytes]) -> None:
             assert self._places.archive is not None  # only then it is to do
             await self._places.archive.put(artifact, chunks)
             self._archived.add(artifact.sha256)
@@ -235,8 +270,8 @@ class _Sent:
         self._progress = progress
         self._bytes = 0
 
-    async def counted(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        async for chunk in chunks:
+    def counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
             yield chunk
             self._bytes += len(chunk)
             self._progress.sent(len(chunk))

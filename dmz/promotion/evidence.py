@@ -54,7 +54,10 @@ class Evidence:
     """Of the project; None: its index does not say."""
     yanked: str | None = None
     """The reason why its publisher took the file back (PEP 592), may be empty; None: it is not yanked, or not
-    known. What upstream has deleted since counts as taken back."""
+    known."""
+    deleted: bool = False
+    """Whether upstream answers and does not offer this file, or the sdist that it was built from, any more:
+    nobody says whether its publisher took it back, the index removed it, or somebody only tidied up."""
     last_upload: datetime | None = None
     """When the project published anything for the last time; UTC."""
     publisher: Publisher | None = None

@@ -12,6 +12,7 @@ from packaging.version import Version
 from dmz.promotion.remedy import Conflict, Pins
 
 _AS_ADVISED = "do without it, wait for a version that passes, or accept it for a time with a waiver"
+_WITHOUT_WAIVER = "do without it, or wait for a version that passes"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ def told(
     needs: Mapping[str, Sequence[Need]],
     offered: Mapping[str, Sequence[str]],
     first: Pins,
+    waivable: bool = True,
 ) -> str:
     """The conflict in one sentence without a full stop.
 
@@ -36,6 +38,7 @@ def told(
         needs: for each refused name, the chain of needs that leads to it; empty if the workload names it.
         offered: for each refused name, all versions, rising.
         first: the resolution that was refused.
+        waivable: whether a waiver could let in what is refused.
     """
     parts = []
     if conflict.requirements:
@@ -53,7 +56,11 @@ def told(
         f"{way.name}{'>=' if _is_above(way.version, first.get(way.name, '')) else '<='}{way.version}"
         for way in conflict.ways
     ]
-    return "; ".join(parts) + ": " + (f"ask for {_listed(ways, 'or')}" if ways else _AS_ADVISED)
+    return (
+        "; ".join(parts)
+        + ": "
+        + (f"ask for {_listed(ways, 'or')}" if ways else _AS_ADVISED if waivable else _WITHOUT_WAIVER)
+    )
 
 
 def span(name: str, offered: Sequence[str], gone: Collection[str], bound: Iterable[str] = ()) -> str:

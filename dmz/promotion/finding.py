@@ -72,8 +72,10 @@ class Finding:
     @property
     def label(self) -> str:
         """The name that people know first, with the record's id: `CVE-2025-4565 (GHSA-8qvm-5x2c-j2w7)`."""
-        cve = next((name for name in self.names if name.startswith("CVE-")), self.id)
-        return cve if cve == self.id else f"{cve} ({self.id})"
+        for name in self.names:
+            if name.startswith("CVE-"):
+                return name if name == self.id else f"{name} ({self.id})"
+        return self.id
 
 
 def merged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -81,16 +83,17 @@ def merged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
     It takes the worst severity, and every name and fixed version that any of them gives.
     """
-    found: list[Finding] = []
-    for finding in findings:
-        same = [
-            each for each in found if each.nature is finding.nature and set(each.names) & set(finding.names)
-        ]
-        for each in same:
-            found.remove(each)
-            finding = _both(each, finding)
-        found.append(finding)
-    return tuple(sorted(found, key=lambda each: (each.label, each.nature, each.names)))
+    found: dict[int, Finding] = {}
+    # By name, as a kernel has thousands: comparing each with each would take as long as all the rest.
+    places: dict[Nature, dict[str, int]] = {}
+    for number, finding in enumerate(findings):
+        place = places.setdefault(finding.nature, {})
+        for same in sorted({place[name] for name in finding.names if name in place}):
+            finding = _both(found.pop(same), finding)
+        found[number] = finding
+        for name in finding.names:
+            place[name] = number
+    return tuple(sorted(found.values(), key=lambda each: (each.label, each.nature, each.names)))
 
 
 def _both(one: Finding, other: Finding) -> Finding:

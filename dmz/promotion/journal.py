@@ -7,11 +7,11 @@ the service that keeps them, so that the newest run is the last by name.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Self, TypeVar, overload
 
 import msgspec
 
@@ -36,6 +36,8 @@ class Action(StrEnum):
     CLEARING = "clearing"
     """Versions with unapproved files are about to be withdrawn."""
     COPIED = "copied"
+    DAMAGED = "damaged"
+    """The archive has other bytes than it should; the source serves what was approved."""
     ADMITTING = "admitting"
     """What was staged is about to become readable."""
     ADMITTED = "admitted"
@@ -59,11 +61,45 @@ class Event:
     """One thing that a run did, or is about to do."""
 
     action: Action
-    items: tuple[str, ...] = ()
-    """What it is about: a line for each artifact or file."""
+    items: Sequence[str] = ()
+    """What it is about: a line for each artifact or file. Nothing may change it, as it may be read later."""
     note: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
     """More, for programs; whatever JSON can say."""
+
+
+Item = TypeVar("Item")
+
+
+class Lines(Sequence[str]):
+    """Lines that are made when they are read: those of a million artifacts would take 200 megabytes."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[Sequence[Any], Callable[[Any], str]]] = []
+
+    def of(self, items: Sequence[Item], line: Callable[[Item], str]) -> Self:
+        """Add a line for each of `items`, which must not change any more."""
+        self._parts.append((items, line))
+        return self
+
+    def __len__(self) -> int:
+        return sum(len(items) for items, _ in self._parts)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
+        if isinstance(index, slice):
+            return tuple(self[at] for at in range(*index.indices(len(self))))
+        at = index + len(self) if index < 0 else index
+        for items, line in self._parts:
+            if 0 <= at < len(items):
+                return line(items[at])
+            at -= len(items)
+        raise IndexError(index)
 
 
 Record = Callable[[Event], Awaitable[None]]
@@ -130,14 +166,19 @@ def parse_name(name: str) -> tuple[str, int, Action] | None:
         return None
 
 
+def parts(event: Event) -> int:
+    """How many objects an event takes, at least one."""
+    return max(1, -(-len(event.items) // PART))
+
+
 def entries(run: str, first: int, at: datetime, event: Event) -> Iterator[tuple[str, bytes]]:
-    """The objects of one event, names and bytes, in the order in which they are written.
+    """The objects of one event, names and bytes, in the order in which they are written; each is made when it
+    is asked for.
 
     Args:
         first: number of the first of them.
     """
-    pieces = [event.items[start : start + PART] for start in range(0, len(event.items), PART)] or [()]
-    for index, items in enumerate(pieces):
+    for index in range(parts(event)):
         entry = Entry(
             1,
             run,
@@ -145,8 +186,8 @@ def entries(run: str, first: int, at: datetime, event: Event) -> Iterator[tuple[
             event.action,
             f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
             index + 1,
-            len(pieces),
-            items,
+            parts(event),
+            tuple(event.items[index * PART : (index + 1) * PART]),
             "" if index else event.note,
             {} if index else dict(event.details),
         )

@@ -17,7 +17,7 @@ def slot(item: Artifact | Stored) -> Slot:
     """The place in a repository that holds one content, and refuses another one for good.
 
     A Python repository tells files apart by name, an apt repository by package, version and architecture.
-    In a bucket each content has a place of its own.
+    In a bucket each content has a place of its own, named by the digest that it should have.
     """
     match item.kind:
         case Kind.PYPI:
@@ -25,13 +25,12 @@ def slot(item: Artifact | Stored) -> Slot:
         case Kind.APT:
             return item.kind, item.name, item.architecture, item.version
         case Kind.FILE:
-            return item.kind, item.name, "", item.sha256
+            return item.kind, item.name, "", item.version
 
 
 def unit(item: Artifact | Stored) -> Unit:
     """What goes when a version is deleted: all its files, of every architecture."""
-    version = item.sha256 if item.kind is Kind.FILE else versions.normalised(item.kind, item.version)
-    return item.kind, item.name, version
+    return item.kind, item.name, versions.normalised(item.kind, item.version)
 
 
 Item = TypeVar("Item", Artifact, Stored)

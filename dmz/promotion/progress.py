@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -14,7 +15,7 @@ _EVERY: Final = 0.25
 
 
 class Progress:
-    """Counts what is copied, byte by byte."""
+    """Counts what is copied, byte by byte; transfers do so from their threads."""
 
     def __init__(self, files: int, size: int, clock: Callable[[], float] = time.monotonic) -> None:
         """`files` and `size` (bytes) are what there is to copy."""
@@ -25,16 +26,18 @@ class Progress:
         self.bytes = 0
         """Sent so far; not more than `size`, whatever has to be sent twice."""
         self._clock = clock
+        self._one = threading.Lock()
         self._readings: deque[tuple[float, int]] = deque([(clock(), 0)])
 
     def sent(self, count: int) -> None:
         """So many more bytes went out; fewer than none when a transfer broke off and begins again."""
-        self.bytes += count
-        now = self._clock()
-        if now - self._readings[-1][0] >= _EVERY:
-            self._readings.append((now, self.bytes))
-            while now - self._readings[0][0] > _WINDOW and len(self._readings) > 2:
-                self._readings.popleft()
+        with self._one:
+            self.bytes += count
+            now = self._clock()
+            if now - self._readings[-1][0] >= _EVERY:
+                self._readings.append((now, self.bytes))
+                while now - self._readings[0][0] > _WINDOW and len(self._readings) > 2:
+                    self._readings.popleft()
 
     def finished(self) -> None:
         """One more file is in its place."""

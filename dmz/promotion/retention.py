@@ -43,6 +43,41 @@ class Stack:
 
 
 @dataclass(frozen=True)
+class Gone:
+    """An inner stack that is gone for good, or one workload of it, as somebody named it."""
+
+    text: str
+    project: str
+    location: str
+    """Empty: wherever it was."""
+    workload: str
+    """Empty: all of them."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From `PROJECT`, `PROJECT/LOCATION` or `PROJECT/LOCATION/WORKLOAD`.
+
+        Raises:
+            InputError: it is none of these.
+        """
+        parts = text.split("/")
+        if len(parts) > 3 or not all(re.fullmatch(_PART, part) for part in parts):
+            raise InputError(
+                f"'{printable(text, 120)}' names no inner stack; write PROJECT, PROJECT/LOCATION or "
+                "PROJECT/LOCATION/WORKLOAD as `dmz archive show` has them"
+            )
+        return cls(text, *(*parts, "", "")[:3])
+
+    def fits(self, stack: Stack) -> bool:
+        """Whether it is meant."""
+        return (
+            self.project == stack.project
+            and self.location in ("", stack.location)
+            and self.workload in ("", stack.workload)
+        )
+
+
+@dataclass(frozen=True)
 class Record:
     """That a release was about to go into an inner stack: the name of the object says so much."""
 
@@ -138,17 +173,21 @@ class Retention:
         return found
 
 
-def retain(records: Iterable[Record], newest: int) -> Retention:
+def retain(records: Iterable[Record], newest: int, forgotten: Collection[Record] = ()) -> Retention:
     """Keep the newest releases of each stack; one that was there several times counts with its last time.
 
     Args:
         newest: how many, at least 1.
+        forgotten: records that keep nothing, however new they are.
     """
     if newest < 1:
         raise ValueError(newest)
     kept: dict[Stack, dict[str, Record]] = {}
     old: list[Record] = []
     for record in newest_of(records):
+        if record in forgotten:
+            old.append(record)
+            continue
         releases = kept.setdefault(record.stack, {})
         if record.digest in releases or len(releases) >= newest:
             old.append(record)

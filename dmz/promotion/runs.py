@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from dmz.promotion.journal import Action, Entry, Event, begun, described, shown
+from dmz.promotion.journal import Action, Entry, Event, Lines, begun, described, shown
 from dmz.promotion.plan import Plan
 from dmz.promotion.wording import printable
 
@@ -88,31 +88,48 @@ def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def intended(plan: Plan) -> Iterator[str]:
+def intended(plan: Plan) -> Lines:
     """A plan as lines of the journal; what stays as it is stands in the releases."""
-    yield from (f"clear {shown(stored)}" for stored in plan.clear)
-    yield from (f"copy {described(artifact)}" for artifact in plan.copy)
-    yield from (f"withdraw {shown(stored)}" for stored in plan.withdraw)
-
-
-def took_over(name: str, told: Iterable[Entry], held: Collection[str]) -> Event:
-    """That a run was found that came to no end, and what of its intentions is in place.
-
-    Args:
-        told: its entries, of which those that say what it meant to do count.
-        held: SHA-256 of everything that the destinations hold.
-    """
-    meant = [
-        line.removeprefix("copy ")
-        for entry in told
-        if entry.action is Action.BEGAN
-        for line in entry.items
-        if line.startswith("copy ")
-    ]
-    there = tuple(line for line in meant if line.rpartition("sha256:")[2] in held)
-    return Event(
-        Action.TOOK_OVER,
-        there,
-        f"{name} came to no end; {len(there)} of {len(meant)} artifacts that it meant to copy are in place",
-        {"run": name, "meant": len(meant), "inPlace": len(there)},
+    return (
+        Lines()
+        .of(plan.clear, lambda stored: f"clear {shown(stored)}")
+        .of(plan.copy, lambda artifact: f"copy {described(artifact)}")
+        .of(plan.withdraw, lambda stored: f"withdraw {shown(stored)}")
     )
+
+
+@dataclass
+class Takeover:
+    """A run that was found without an end, and what of its intentions is in place: told part by part, as
+    there may be a million."""
+
+    run: str
+    held: Collection[str]
+    """SHA-256 of everything that the destinations hold."""
+    meant: int = field(default=0, init=False)
+    there: int = field(default=0, init=False)
+
+    def told(self, entries: Iterable[Entry], part: int = 1, parts: int = 1) -> Event:
+        """What the next part of its intentions came to.
+
+        Args:
+            entries: those that say what it meant to do; all others say nothing of that.
+        """
+        meant = [
+            line.removeprefix("copy ")
+            for entry in entries
+            if entry.action is Action.BEGAN
+            for line in entry.items
+            if line.startswith("copy ")
+        ]
+        there = tuple(line for line in meant if line.rpartition("sha256:")[2] in self.held)
+        self.meant += len(meant)
+        self.there += len(there)
+        so_far = f" (part {part} of {parts} of what it meant to do)" if part < parts else ""
+        return Event(
+            Action.TOOK_OVER,
+            there,
+            f"{self.run} came to no end; {self.there} of {self.meant} artifacts that it meant to copy are in "
+            f"place{so_far}",
+            {"run": self.run, "meant": self.meant, "inPlace": self.there},
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -12,6 +13,7 @@ from urllib.parse import quote
 from dmz.artifact import Artifact, Kind
 from dmz.errors import RefusedError
 from dmz.promotion import versions
+from dmz.promotion.advisories.readers import uncollected
 from dmz.promotion.base_image import BaseImage
 from dmz.promotion.entry import Entry
 from dmz.promotion.evidence import Evidence, Source
@@ -20,19 +22,27 @@ from dmz.promotion.fitness import check_age, check_waiver
 from dmz.promotion.policy import Policy
 from dmz.promotion.rules.cool_down import CoolDownRule
 from dmz.promotion.rules.rule import (
+    NOTHING_KNOWN,
     Case,
     Context,
     Effect,
+    Expects,
     FindingRule,
     Mends,
     Observation,
     Rule,
     ecosystem_of,
 )
+from dmz.promotion.rules.settings import Ecosystem
 from dmz.promotion.verdict import Outcome, Seen, Verdict
 from dmz.promotion.versions import PYPI
 from dmz.promotion.waivers import RULE, Waiver, Waivers
+from dmz.promotion.withdrawal import taken_back
 
+WITHDRAWN: Final = "withdrawn"
+"""What refuses the files of `dmz withdraw --now`, named like a rule."""
+_STAYS_OUT: Final = "What was withdrawn at once stays out until that is taken back."
+_FILES: Final = "files: the workload names their SHA-256"
 _SAFE: Final = ".-_~:"
 
 
@@ -61,6 +71,16 @@ class Screening:
         self.context = context
         self._image = image
         self._ecosystems = {kind: ecosystem_of(kind, image) for kind in Kind}
+        self._waived = frozenset(waiver.sha256 for waiver in waivers.all)
+        self._covered: set[str] = set()
+        self._remarks: dict[tuple[str, str], Outcome] = {}
+        """What rules say of most artifacts, kept once: thousands of verdicts cost little memory."""
+        self._rules = {
+            (ecosystem, found): [(rule, self._idle(rule, ecosystem, found)) for rule in policy.rules]
+            for ecosystem in self._ecosystems.values()
+            for found in (True, False)
+        }
+        """By ecosystem and whether there are findings: the rules, with what they say without a look."""
         for source in sources:
             check_age(source, policy, context.today)
         for waiver in waivers.all:
@@ -74,13 +94,22 @@ class Screening:
             RefusedError: no source has records of its ecosystem.
         """
         case = self._case(evidence)
-        outcomes = tuple(
-            Outcome(rule.name, rule.sentence, rule.effect, self._seen(rule, case))
-            for rule in self.policy.rules
+        rules = self._rules[case.ecosystem, bool(case.findings)]
+        outcomes = tuple([idle or self._outcome(rule, case) for rule, idle in rules])
+        outcomes += self._withdrawn(case.artifact)
+        return Verdict(
+            evidence, outcomes, self._ending(outcomes) if case.artifact.sha256 in self._waived else ()
         )
-        limit = self.context.today + self.policy.limits.waiver_warning
-        ending = {each.waiver for outcome in outcomes for each in outcome.seen if each.waiver and each.waived}
-        return Verdict(evidence, outcomes, tuple(sorted(each for each in ending if each.until <= limit)))
+
+    def judge_all(self, evidence: Iterable[Evidence]) -> list[Verdict]:
+        """What the policy says of many, in their order; errors as of `judge`."""
+        every = list(evidence)
+        with uncollected(), ExitStack() as stack:
+            asked = [each for found in every if (each := self._asked(found.entry))]
+            for source in self.sources:
+                if isinstance(source, Expects):
+                    stack.enter_context(source.expecting(asked))
+            return [self.judge(each) for each in every]
 
     def passing_versions(
         self,
@@ -111,6 +140,16 @@ class Screening:
         return tuple(sorted(each for each in unmet if each.sha256 not in self.context.elsewhere))
 
     # ---- one case
+
+    def _asked(self, entry: Entry) -> tuple[str, str, str] | None:
+        """What sources are asked about an entry; None: nothing."""
+        match entry.artifact.kind:
+            case Kind.PYPI:
+                return PYPI, _name(entry), _version(entry)
+            case Kind.APT:
+                return self._image.ecosystem, _name(entry), _version(entry)
+            case Kind.FILE:
+                return None
 
     def _known(self, kind: Kind, name: str, version: str, sha256: str = "") -> tuple[Finding, ...]:
         """What all sources have against a version, one for each problem."""
@@ -149,27 +188,62 @@ class Screening:
             partial(self._mended, artifact.kind, name, version),
         )
 
+    def _ending(self, outcomes: Iterable[Outcome]) -> tuple[Waiver, ...]:
+        limit = self.context.today + self.policy.limits.waiver_warning
+        ending = {each.waiver for outcome in outcomes for each in outcome.seen if each.waiver and each.waived}
+        return tuple(sorted(each for each in ending if each.until <= limit))
+
+    def _withdrawn(self, artifact: Artifact) -> tuple[Outcome, ...]:
+        """What was withdrawn at once: a decision on these bytes, which neither policy nor waiver undoes."""
+        record = self.context.withdrawn.get(artifact.sha256)
+        if record is None:
+            return ()
+        words = f"{record.told} (that is taken back with: {taken_back(artifact)})"
+        seen = Seen(WITHDRAWN, words, Effect.REFUSE, final=True)
+        return (Outcome(WITHDRAWN, _STAYS_OUT, Effect.REFUSE, (seen,)),)
+
     def _check_cover(self, ecosystem: str) -> None:
+        if ecosystem in self._covered:
+            return
         covering = [cover for each in self.sources if callable(cover := getattr(each, "covers", None))]
         if covering and not any(cover(ecosystem) for cover in covering):
             raise RefusedError(
                 f"{self.policy.sources.advisories}: no advisory is about {ecosystem}, so that everything "
                 "would pass; bring its records with `dmz advisories update`, or leave these packages out"
             )
+        self._covered.add(ecosystem)
 
-    def _seen(self, rule: Rule, case: Case) -> tuple[Seen, ...]:
-        if case.ecosystem in rule.concerns:
-            return tuple([self._weighed(rule, each, case.artifact) for each in rule.look(case)])
-        others = f"{case.ecosystem} packages" if case.ecosystem else "files: the workload names their SHA-256"
-        return (Seen(rule.name, f"not about {others}", None),)
+    def _idle(self, rule: Rule, ecosystem: Ecosystem | None, found: bool) -> Outcome | None:
+        """What a rule says of all artifacts of an ecosystem, with findings or without; None: it must look."""
+        if ecosystem not in rule.concerns:
+            return self._remark(rule, f"not about {f'{ecosystem} packages' if ecosystem else _FILES}")
+        if isinstance(rule, FindingRule) and not found:
+            return self._remark(rule, NOTHING_KNOWN)
+        return None
+
+    def _outcome(self, rule: Rule, case: Case) -> Outcome:
+        found = tuple(rule.look(case))
+        if len(found) == 1 and found[0].against is None and found[0].finding is None:
+            return self._remark(rule, found[0].words)
+        seen = tuple([self._weighed(rule, each, case.artifact) for each in found])
+        return Outcome(rule.name, rule.sentence, rule.effect, seen)
+
+    def _remark(self, rule: Rule, words: str) -> Outcome:
+        known = self._remarks.get((rule.name, words))
+        if known is None:
+            seen = (Seen(rule.name, words, None),)
+            known = self._remarks[rule.name, words] = Outcome(rule.name, rule.sentence, rule.effect, seen)
+        return known
 
     def _weighed(self, rule: Rule, observation: Observation, artifact: Artifact) -> Seen:
         finding, words = observation.finding, observation.words
         if observation.against is None:
             return Seen(rule.name, words, None, finding)
         effect = observation.against.at_most(rule.effect)
-        names = finding.names if finding else (RULE + rule.name,)
-        waiver = self.waivers.of(purl(artifact, self._image), artifact.sha256, names, self.context.today)
+        waiver = None
+        if artifact.sha256 in self._waived:
+            names = finding.names if finding else (RULE + rule.name,)
+            waiver = self.waivers.of(purl(artifact, self._image), artifact.sha256, names, self.context.today)
         if waiver is None or (finding and finding.nature is Nature.MALWARE):
             return Seen(rule.name, words, effect, finding)
         if waiver.ended(self.context.today):
@@ -211,19 +285,24 @@ def _version(entry: Entry) -> str:
     return entry.source_version or entry.artifact.version
 
 
+def refusal(verdict: Verdict) -> str:
+    """The package and the reasons, as a sentence: nothing of other versions, which have to be looked for."""
+    artifact = verdict.entry.artifact
+    reasons = "; ".join(
+        each.words if each.finding else f"{each.rule}: {each.words}" for each in verdict.refusals
+    )
+    return f"{artifact.name} {artifact.version} is refused: {reasons}."
+
+
 def explain(verdict: Verdict, found: Remedy | None, asked: Sequence[str] = ()) -> str:
     """A refusal as one line: the package, the reasons, and the version that would pass.
 
     Args:
         verdict: one that refuses.
-        found: the remedy, if there is one.
+        found: the remedy; None: it was looked for, and there is none.
         asked: the requirements that led to the refused version, to name the one to change.
     """
-    artifact = verdict.entry.artifact
-    reasons = "; ".join(
-        each.words if each.finding else f"{each.rule}: {each.words}" for each in verdict.refusals
-    )
-    text = f"{artifact.name} {artifact.version} is refused: {reasons}."
+    text = refusal(verdict)
     demand = " and ".join(f"'{each}'" for each in asked)
     if found is None:
         accept = ", or accept it for a time with a waiver (waivers/README.md)" if verdict.waivable else ""

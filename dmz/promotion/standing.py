@@ -46,7 +46,7 @@ class Standing:
     def refused(self) -> list[tuple[Entry, tuple[Seen, ...]]]:
         """The entries that would be refused now, with the reasons."""
         found = (
-            (verdict.entry, tuple(each for each in verdict.refusals if each.rule in self.rules))
+            (verdict.entry, tuple(each for each in verdict.refusals if each.final or each.rule in self.rules))
             for verdict in self.verdicts
         )
         return [(entry, seen) for entry, seen in found if seen]
@@ -93,11 +93,11 @@ def stand(release: Release, screening: Screening, known: Iterable[Evidence] | No
         rule.name for rule in screening.policy.rules if known is not None or isinstance(rule, FindingRule)
     )
     facts: Mapping[str, Evidence] = {each.entry.artifact.key: each for each in known or ()}
-    verdicts = tuple(
-        screening.judge(facts.get(entry.artifact.key) or Evidence(entry, published=entry.uploaded))
+    asked = (
+        facts.get(entry.artifact.key) or Evidence(entry, published=entry.uploaded)
         for entry in release.entries
     )
-    return Standing(release, verdicts, rules)
+    return Standing(release, tuple(screening.judge_all(asked)), rules)
 
 
 def findings(verdicts: Iterable[Verdict]) -> dict[str, tuple[str, ...]]:

@@ -35,6 +35,8 @@ class Role(StrEnum):
     WAIVER = "waiver"
     """One that the verdict needed."""
     ADVISORIES = "advisories"
+    LIST = "list"
+    """A file that a rule of the policy reads."""
     COMMIT = "commit"
     """The commit of the checkout."""
     ARCHIVE = "archive"

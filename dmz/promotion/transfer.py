@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dmz.artifact import Artifact
 from dmz.promotion.comparison import compare
 from dmz.promotion.copying import DEFAULT_LIMITS, Copier, Limits, Places
-from dmz.promotion.journal import NOWHERE, Action, Event, Record, described, shown
+from dmz.promotion.journal import NOWHERE, Action, Event, Lines, Record, described, shown
 from dmz.promotion.place import by_kind, slot
 from dmz.promotion.plan import Plan
 from dmz.promotion.progress import Progress
@@ -144,7 +144,7 @@ async def _archive(
 async def _admit(plan: Plan, places: Places, say: Say, record: Record) -> None:
     for kind, artifacts in by_kind(plan.copy).items():
         say(f"admitting {len(artifacts)} files to the {kind} repository")
-        await record(Event(Action.ADMITTING, tuple(map(described, artifacts))))
+        await record(Event(Action.ADMITTING, Lines().of(artifacts, described)))
         await places.destinations[kind].admit(artifacts)
         await record(Event(Action.ADMITTED, note=str(kind)))
 
@@ -162,7 +162,7 @@ async def _settle(plan: Plan, places: Places, say: Say) -> None:
 async def _withdraw(leaving: tuple[Stored, ...], places: Places, record: Record, action: Action) -> None:
     if not leaving:
         return
-    await record(Event(action, tuple(map(shown, leaving))))
+    await record(Event(action, Lines().of(leaving, shown)))
     for kind, stored in by_kind(leaving).items():
         await places.destinations[kind].withdraw(stored)
     await record(Event(Action.WITHDRAWN, note=f"{len(leaving)} files"))

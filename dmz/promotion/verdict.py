@@ -24,6 +24,8 @@ class Seen:
     finding: Finding | None = None
     waiver: Waiver | None = None
     """Also one that has ended: then the effect stands."""
+    final: bool = False
+    """Whether no waiver could take its effect."""
 
     @property
     def waived(self) -> bool:
@@ -64,7 +66,7 @@ class Verdict:
 
     evidence: Evidence
     outcomes: tuple[Outcome, ...]
-    """One for each rule, in the policy's order."""
+    """One for each rule, in the policy's order; then what no policy decides."""
     ending: tuple[Waiver, ...] = ()
     """Waivers that it rests on and that end soon."""
 
@@ -106,7 +108,7 @@ class Verdict:
 
     @property
     def waivable(self) -> bool:
-        """Whether a person may still accept it: nobody accepts malware."""
-        return all(
-            each.finding is None or each.finding.nature is not Nature.MALWARE for each in self.refusals
+        """Whether a person may still accept it by a waiver: nobody accepts malware."""
+        return not any(
+            each.final or (each.finding and each.finding.nature is Nature.MALWARE) for each in self.refusals
         )

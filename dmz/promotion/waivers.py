@@ -77,6 +77,8 @@ class Waivers:
         """
         found: list[Waiver] = []
         sums = []
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder}: no folder; put the OpenVEX documents into one, or set dmz:waivers")
         for path in sorted(folder.iterdir()) if folder.exists() else ():
             if path.name.startswith(".") or path.name == "README.md":
                 continue

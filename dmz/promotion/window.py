@@ -1,4 +1,4 @@
-"""How many transfers run at the same time: as many as the services take."""
+"""How many transfers run at the same time: as many as the services take and this machine keeps up with."""
 
 from __future__ import annotations
 
@@ -13,15 +13,33 @@ _QUIET: Final = 1.0
 """Seconds within which several complaints count as one: they come from transfers of the same moment."""
 
 
+_LOOK: Final = 0.05
+"""Seconds between two looks at how much this process works."""
+_WORKS: Final = 0.8
+"""Part of one processor that it takes when it works more than it waits."""
+
+
 class Window:
     """A number of places that grows with each success and halves when a service complains.
 
     Additive increase and multiplicative decrease, as TCP does it (RFC 5681): it doubles with each round until
-    the first complaint, and grows by one each round after.
+    the first complaint, and grows by one each round after. It does not grow while this process works rather
+    than waits: more transfers at a time would only be in each other's way.
     """
 
-    def __init__(self, most: int = 32, clock: Callable[[], float] = time.monotonic) -> None:
-        """`most`: places that there are ever; each takes some memory and a connection or two."""
+    def __init__(
+        self,
+        most: int = 32,
+        clock: Callable[[], float] = time.monotonic,
+        worked: Callable[[], float] = time.process_time,
+    ) -> None:
+        """How many, at most, and the clocks.
+
+        Args:
+            most: places that there are ever; each takes some memory and a connection or two.
+            clock: seconds.
+            worked: seconds of processor time that this process took.
+        """
         self._most = most
         self._size = float(min(_FIRST, most))
         self._threshold = float(most)
@@ -30,6 +48,9 @@ class Window:
         self._complained = float("-inf")
         self._resume = float("-inf")
         self._changed = asyncio.Condition()
+        self._worked = worked
+        self._looked = clock(), worked()
+        self._works = False
 
     @property
     def size(self) -> int:
@@ -53,8 +74,18 @@ class Window:
 
     def succeeded(self) -> None:
         """A transfer went well."""
+        if self._working():
+            return
         step = 1.0 if self._size < self._threshold else 1.0 / self._size
         self._size = min(self._size + step, self._most)
+
+    def _working(self) -> bool:
+        now, worked = self._clock(), self._worked()
+        since, before = self._looked
+        if now - since >= _LOOK:
+            self._works = worked - before > _WORKS * (now - since)
+            self._looked = now, worked
+        return self._works
 
     def complained(self, wait: float = 0.0) -> None:
         """A service asked to be driven less hard, and to be left alone for `wait` seconds."""

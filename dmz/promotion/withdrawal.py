@@ -39,6 +39,11 @@ class Withdrawal(msgspec.Struct, frozen=True):
     run: str
     """The run of the journal that tells the rest."""
 
+    @property
+    def told(self) -> str:
+        """Who did it, when and why, in words."""
+        return f"by {printable(self.who, 120)} at {printable(self.when, 40)}: {printable(self.why)}"
+
     def render(self) -> bytes:
         """The bytes of its object."""
         return msgspec.json.encode(self, order="sorted")
@@ -127,6 +132,11 @@ class Wanted:
         return found
 
 
+def taken_back(artifact: Artifact) -> str:
+    """The command that lets releases have an artifact again."""
+    return f"dmz withdraw {artifact.kind}/{artifact.name}=={artifact.version} --undo"
+
+
 def check(artifacts: Iterable[Artifact], withdrawn: Mapping[str, Withdrawal]) -> None:
     """Whether none of the artifacts was withdrawn.
 
@@ -137,11 +147,9 @@ def check(artifacts: Iterable[Artifact], withdrawn: Mapping[str, Withdrawal]) ->
     if not found:
         return
     first, more = found[0], len(found) - 1
-    told = withdrawn[first.sha256]
     raise RefusedError(
-        f"{first.key} {first.version} ({first.filename}, SHA-256 {first.sha256}) was withdrawn by "
-        f"{printable(told.who, 120)} at {printable(told.when, 40)}: {printable(told.why)}"
-        f"{f' (and {more} more)' if more else ''}; nothing was copied. Deny it "
-        "(policy.toml: deny-list) and screen a release without it, or take that back: "
-        f"dmz withdraw {first.kind}/{first.name}=={first.version} --undo"
+        f"{first.key} {first.version} ({first.filename}, SHA-256 {first.sha256}) was withdrawn "
+        f"{withdrawn[first.sha256].told}{f' (and {more} more)' if more else ''}; nothing was changed. Screen "
+        "a release without it (policy.toml: deny-list keeps it out for good), or take that back: "
+        f"{taken_back(first)}"
     )

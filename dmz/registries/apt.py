@@ -6,7 +6,7 @@ import asyncio
 import builtins
 import contextlib
 import re
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Final
 from urllib.parse import quote
@@ -57,18 +57,23 @@ class AptRegistry:
         self._staging = Staging(google, staging) if staging else None
         self._known = {artifact.sha256: artifact for artifact in known if artifact.kind is Kind.APT}
         self._index = AptIndex(google, project, repository, components, architectures, suite)
-        self._read_once = asyncio.Lock()
-        self._parts: list[Packages] | None = None
+        self._reading = asyncio.Lock()
+        self._read = 0
+        """How often the index was read."""
+        self._parts: builtins.list[Packages] = []
+        self._unchanged: dict[str, Packages] = {}
 
-    async def list(self) -> list[Stored]:
-        """Every deb, from the repository's record of files: its index follows with a delay.
+    async def list(self, of: Collection[Artifact] | None = None) -> list[Stored]:
+        """Every deb, from the repository's record of files, or those of the versions of `of`.
 
-        What a deb is comes from its digest if it is known, else from the version that owns it and the name
-        of its file. Only when these do not tell is the index read as well.
+        The repository's index is no record: it follows with a delay. What a deb is comes from its digest if
+        that is known, else from the version that owns it and the name of its file. Only when these do not
+        tell is the index read as well.
         """
         found: builtins.list[Stored] = []
         unclear: builtins.list[File] = []
-        async for page in self._repository.pages():
+        versions = None if of is None else {(each.name, each.version) for each in of}
+        async for page in self._repository.pages(versions):
             for file in page:
                 what = self._identified(file)
                 if what is None:
@@ -100,7 +105,7 @@ class AptRegistry:
         return None
 
     @asynccontextmanager
-    async def open(self, artifact: Artifact) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def open(self, artifact: Artifact) -> AsyncIterator[Iterator[bytes]]:
         """Stream a deb from where the index says it is."""
         stanza = await self._find(artifact)
         what = f"{self._repository.id}/{artifact.filename}"
@@ -117,19 +122,33 @@ class AptRegistry:
             yield chunks
 
     async def _find(self, artifact: Artifact) -> Stanza | None:
-        async with self._read_once:
-            if self._parts is None:
-                self._parts = await self._index.read()
-        found = [
+        """What the index says of a deb. One that is as old as an earlier call and does not show it, as it
+        follows with a delay, is read again, once for all who miss something in it."""
+        before = self._read
+        for state in (0, before):
+            if self._read <= state:
+                await self._read_after(state)
+            found = min(self._named(artifact), key=lambda each: each.sha256 != artifact.sha256, default=None)
+            if found is not None and found.sha256 == artifact.sha256:
+                break
+        return found
+
+    def _named(self, artifact: Artifact) -> builtins.list[Stanza]:
+        # An index may list a deb more than once (in two components): the released one is meant.
+        return [
             stanza
             for part in self._parts
             for stanza in part.named(artifact.name)
             if (stanza.version, stanza.architecture) == (artifact.version, artifact.architecture)
         ]
-        # An index may list a deb more than once (in two components): the released one is meant.
-        return min(found, key=lambda stanza: stanza.sha256 != artifact.sha256, default=None)
 
-    async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
+    async def _read_after(self, state: int) -> None:
+        async with self._reading:
+            if self._read <= state:  # else somebody else did, who was waiting for it as well
+                self._parts = await self._index.read(self._unchanged)
+                self._read += 1
+
+    async def put(self, artifact: Artifact, chunks: Iterator[bytes]) -> None:
         """Stage the deb, hashed; nobody can install it before `admit`."""
         await self._inside.put(artifact, chunks)
 
@@ -172,7 +191,7 @@ class AptRegistry:
             await self._staging.empty()
 
     async def _wait(self, artifacts: Collection[Artifact]) -> None:
-        missing = sorted(artifacts)
+        missing = [*artifacts]
         read: dict[str, Packages] = {}
         async for _ in self._google.retry.looks():
             with contextlib.suppress(UnsteadyError):  # it is being made just now
@@ -182,7 +201,7 @@ class AptRegistry:
                 return
         raise TransferError(
             f"{self._repository.id}: after {self._google.retry.patience:.0f} seconds its index does not show "
-            f"{len(missing)} of {len(artifacts)} packages, such as {missing[0].filename}; "
+            f"{len(missing)} of {len(artifacts)} packages, such as {min(missing).filename}; "
             "run again to wait on"
         )
 

@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import builtins
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Set
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from dmz.artifact import Artifact
 from dmz.errors import TransferError
 from dmz.registries import objects
-from dmz.registries.bucket import Bucket, readable
+from dmz.registries.bucket import SUMS, Bucket, Sums, readable, sums
+from dmz.registries.concurrency import together
 from dmz.registries.google import Google
 
 CONTENTS: Final = "sha256/"
 """Prefix of the objects `sha256/<hexadecimal digits>`."""
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_FEW: Final = 16
+"""Files that are looked up at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Content:
     created: datetime
     """By the service's clock."""
     generation: str
+    sums: Sums | None = None
 
 
 class BucketArchive:
@@ -52,13 +56,18 @@ class BucketArchive:
             TransferError: no such bucket, or the service kept failing.
         """
         found: set[str] = set()
-        url = f"{self._google.endpoints.storage}b/{self._bucket.name}/o"
-        params = {"prefix": CONTENTS, "fields": "items(name),nextPageToken"}
+        async for page in self._pages("name"):
+            found |= page.keys()
+        return found
+
+    async def _pages(self, fields: str) -> AsyncIterator[dict[str, dict[str, Any]]]:
+        """The records of what it keeps, by SHA-256, with these fields alone: there may be a million."""
+        url = self._bucket.url("").rstrip("/")
+        params = {"prefix": CONTENTS, "fields": f"items({fields}),nextPageToken"}
         async for page in self._google.pages(url, params):
             with readable(url):
-                names = [item["name"].removeprefix(CONTENTS) for item in page.get("items", [])]
-            found.update(name for name in names if _SHA256.fullmatch(name))
-        return found
+                names = {item["name"].removeprefix(CONTENTS): item for item in page.get("items", [])}
+            yield {name: item for name, item in names.items() if _SHA256.fullmatch(name)}
 
     async def contents(self) -> builtins.list[Content]:
         """Everything that it keeps, by SHA-256; what is called otherwise is not the archive's.
@@ -74,10 +83,31 @@ class BucketArchive:
         with readable(self._bucket.url("")):
             return [
                 Content(
-                    sha256, item.size, datetime.fromisoformat(item.created).astimezone(UTC), item.generation
+                    sha256,
+                    item.size,
+                    datetime.fromisoformat(item.created).astimezone(UTC),
+                    item.generation,
+                    item.sums,
                 )
                 for sha256, item in found
             ]
+
+    async def sums(self, of: Set[str]) -> dict[str, Sums]:
+        """What the service reckoned of the bytes of these, by SHA-256, as far as it keeps them.
+
+        A few are looked up at the same time; more than that are taken from one listing.
+
+        Raises:
+            TransferError: as `list`.
+        """
+        if len(of) <= _FEW:
+            looked = await together((self.look(sha256) for sha256 in sorted(of)), at_once=_FEW)
+            return {content.sha256: content.sums for content in looked if content and content.sums}
+        found: dict[str, Sums] = {}
+        async for page in self._pages(f"name,{SUMS}"):
+            with readable(self._bucket.url("")):
+                found |= {sha256: sums(page[sha256]) for sha256 in page.keys() & of}
+        return found
 
     async def look(self, sha256: str) -> Content | None:
         """One file, if it keeps that.
@@ -89,24 +119,24 @@ class BucketArchive:
             "GET",
             self._bucket.url(CONTENTS + sha256),
             missing={},
-            params={"fields": "size,timeCreated,generation"},
+            params={"fields": f"timeCreated,generation,{SUMS}"},
         )
         if not item:
             return None
         with readable(self._bucket.url(CONTENTS + sha256)):
             created = datetime.fromisoformat(item["timeCreated"]).astimezone(UTC)
-            return Content(sha256, int(item["size"]), created, str(item["generation"]))
+            return Content(sha256, int(item["size"]), created, str(item["generation"]), sums(item))
 
     def url(self, sha256: str) -> str:
         """Where the bytes are read, with a bearer token."""
         return f"{self._bucket.url(CONTENTS + sha256)}?alt=media"
 
-    def open(self, artifact: Artifact) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    def open(self, artifact: Artifact) -> AbstractAsyncContextManager[Iterator[bytes]]:
         """Stream the bytes whose SHA-256 is the artifact's; the caller hashes them."""
         what = f"{artifact.filename} (gs://{self._bucket.name}/{CONTENTS}{artifact.sha256})"
         return self._google.download(self.url(artifact.sha256), what)
 
-    async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
+    async def put(self, artifact: Artifact, chunks: Iterator[bytes]) -> None:
         """Keep the bytes, unless the archive has them: then those are read and hashed.
 
         Raises:
@@ -124,9 +154,18 @@ class BucketArchive:
         if held != artifact.sha256:
             raise TransferError(
                 f"{what} is kept with other bytes, {there.size} of SHA-256 {held}, and a sync can't replace "
-                "it; a member of dmz:operators deletes it as the archivist (gcloud storage rm "
-                f"gs://{self._bucket.name}/{name} --impersonate-service-account=…), then run again"
+                "it; `dmz archive prune --verify` deletes it, then run again"
             )
+
+    async def intact(self, content: Content) -> bool:
+        """Whether just what was listed has the bytes that it is called after; reads them all.
+
+        Raises:
+            TransferError: it is not there any more, or the service kept failing.
+        """
+        name = CONTENTS + content.sha256
+        what = f"gs://{self._bucket.name}/{name}"
+        return await objects.sha256(self._bucket, name, content.generation, what) == content.sha256
 
     async def remove(self, content: Content) -> bool:
         """Delete just what was listed.

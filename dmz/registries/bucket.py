@@ -5,15 +5,18 @@ See https://cloud.google.com/storage/docs/json_api/v1/objects
 
 from __future__ import annotations
 
+import base64
 import builtins
 import contextlib
 import email.utils
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
+import google_crc32c
 import httpx
 
 from dmz.errors import TransferError
@@ -39,6 +42,37 @@ class Object:
     updated: str
     """RFC 3339."""
     generation: str
+    sums: Sums | None = None
+
+
+class Sums(NamedTuple):
+    """What the service reckoned of an object's bytes. They tell what changed; whoever makes both contents can
+    make them agree, so nothing is admitted by them.
+    See https://cloud.google.com/storage/docs/data-validation
+    """
+
+    size: int
+    """Bytes."""
+    crc32c: str
+    """In base64, like the other."""
+    md5: str
+    """Empty for an object that was composed of others."""
+
+
+SUMS: Final = "size,crc32c,md5Hash"
+"""Their fields in an object's record."""
+
+
+def sums(record: Mapping[str, Any]) -> Sums:
+    """What the record of an object says of its bytes."""
+    return Sums(int(record["size"]), str(record.get("crc32c", "")), str(record.get("md5Hash", "")))
+
+
+def sums_of(data: bytes) -> Sums:
+    """What the service would say of these bytes."""
+    crc32c = google_crc32c.value(data).to_bytes(4, "big")
+    md5 = hashlib.md5(data, usedforsecurity=False).digest()
+    return Sums(len(data), base64.b64encode(crc32c).decode(), base64.b64encode(md5).decode())
 
 
 @dataclass(frozen=True)
@@ -80,7 +114,8 @@ class Bucket:
             TransferError: no such bucket, or the service kept failing.
         """
         found: list[Object] = []
-        params = {"prefix": prefix, "fields": "items(name,size,timeCreated,updated,generation),nextPageToken"}
+        fields = f"items(name,timeCreated,updated,generation,{SUMS}),nextPageToken"
+        params = {"prefix": prefix, "fields": fields}
         async for page in self.google.pages(self._objects, params):
             with readable(self._objects):
                 found += (
@@ -90,6 +125,7 @@ class Bucket:
                         item["timeCreated"],
                         item["updated"],
                         item["generation"],
+                        sums(item),
                     )
                     for item in page.get("items", [])
                 )

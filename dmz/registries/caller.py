@@ -74,7 +74,7 @@ async def caller(location: str) -> Caller:
 
 
 async def _asked(endpoint: str, token: str) -> dict[str, Any]:
-    transport = RetryingTransport(Wire(connections=1), _TRIES)
+    transport = RetryingTransport(Wire(), _TRIES)
     async with httpx.AsyncClient(transport=transport, timeout=_PATIENCE / 2) as client:
         answer = await client.post(
             f"{endpoint}tokeninfo",

@@ -13,6 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from dmz.errors import TransferError
@@ -62,10 +63,14 @@ class Packages:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._places: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
         self._providers: dict[str, set[str]] | None = None
         self._digests: frozenset[str] | None = None
-        start = 0
+
+    @cached_property
+    def _places(self) -> dict[bytes, list[tuple[int, int]]]:
+        """Where the stanzas of each name begin and end."""
+        data, start = self._data, 0
+        found: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
         while start < len(data):
             end = data.find(b"\n\n", start)
             end = len(data) if end < 0 else end
@@ -75,8 +80,9 @@ class Packages:
             else:
                 name = dict(_FIELDS.findall(data, start, end)).get(b"Package", b"")
             if name:
-                self._places[name].append((start, end))
+                found[name].append((start, end))
             start = end + 2
+        return found
 
     def __len__(self) -> int:
         return sum(map(len, self._places.values()))
@@ -84,7 +90,7 @@ class Packages:
     def has(self, sha256: str) -> bool:
         """Whether any package has this digest."""
         if self._digests is None:
-            self._digests = frozenset(each.decode().lower() for each in _SHA256.findall(self._data))
+            self._digests = frozenset(b"\n".join(_SHA256.findall(self._data)).decode().lower().split())
         return sha256 in self._digests
 
     def named(self, package: str) -> list[Stanza]:

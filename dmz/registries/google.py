@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import httpx
 
@@ -13,13 +13,11 @@ from dmz.errors import TransferError
 from dmz.registries.credentials import AmbientTokens, ImpersonatedTokens, TokenAuth, Tokens
 from dmz.registries.endpoints import Endpoints
 from dmz.registries.failures import OperationError, failure, unreachable
+from dmz.registries.guard import Guard, GuardedTransport
 from dmz.registries.multipart import Frame
 from dmz.registries.pace import PacedTransport, weighing
 from dmz.registries.retry import REPEATABLE, WHOLE, Retry, RetryingTransport
-from dmz.registries.wire import Wire
-
-_CONNECTIONS: Final = 100
-"""At a time; more than a transfer for each place of the copy's window can need."""
+from dmz.registries.wire import Upload, Wire, blocking
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,8 @@ class Google:
     basic: httpx.Auth
     """As the data plane of Python repositories documents it."""
     retry: Retry = field(default_factory=Retry)
+    guard: Guard = field(default_factory=Guard)
+    """Asked before each request that may change something."""
 
     async def call(
         self,
@@ -129,10 +129,8 @@ class Google:
             raise unreachable(url, error) from error
 
     @asynccontextmanager
-    async def download(
-        self, url: str, what: str, *, basic: bool = False
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Stream a file; `what` names it in errors.
+    async def download(self, url: str, what: str, *, basic: bool = False) -> AsyncIterator[Iterator[bytes]]:
+        """Stream a file, to be read in a thread; `what` names it in errors.
 
         Raises:
             TransferError: refused, or the connection broke before the announced end.
@@ -157,7 +155,7 @@ class Google:
         self,
         url: str,
         frame: Frame,
-        chunks: AsyncIterator[bytes],
+        chunks: Iterator[bytes],
         size: int,
         what: str,
         *,
@@ -166,17 +164,18 @@ class Google:
     ) -> httpx.Response:
         """POST a file of exactly `size` bytes within its frame as it arrives; `what` names it in errors.
 
-        When `chunks` raises, the connection is cut before the announced length: the server has half a
-        request and commits nothing. What `chunks` raised comes out of this call.
+        `chunks` is read in the thread that sends. When it raises, the connection is cut before the announced
+        length: the server has half a request and commits nothing. What it raised comes out of this call.
         """
         try:
-            return await self.client.post(
+            request = self.client.build_request(
+                "POST",
                 url,
                 params=params,
-                content=frame.around(chunks, size, what),
                 headers={"Content-Type": frame.content_type, "Content-Length": str(frame.length(size))},
-                auth=self.basic if basic else self.bearer,
             )
+            request.stream = Upload(frame.around(chunks, size, what))
+            return await self.client.send(request, auth=self.basic if basic else self.bearer)
         except httpx.RequestError as error:
             raise unreachable(url, error) from error
 
@@ -191,17 +190,16 @@ class Google:
             OperationError: it ended with an error.
             TransferError: it did not end within `Retry.patience`.
         """
-        async for _ in self.retry.looks():
-            if operation.get("done"):
-                break
+        looks = self.retry.looks()
+        while not operation.get("done"):
             name = operation.get("name")
             if not isinstance(name, str):
                 raise TransferError(f"{what}: the service did not say how to wait for it; run again")
+            if await anext(looks, self) is self:
+                raise TransferError(
+                    f"{what}: not done after {self.retry.patience:.0f} seconds; run again to go on"
+                )
             operation = await self.call("GET", self.endpoints.artifact_registry + name)
-        else:
-            raise TransferError(
-                f"{what}: not done after {self.retry.patience:.0f} seconds; run again to go on"
-            )
         error, answer = operation.get("error"), operation.get("response", {})
         if isinstance(error, dict):
             code = error.get("code")
@@ -213,10 +211,9 @@ class Google:
         return answer
 
 
-async def _chunks(response: httpx.Response, what: str) -> AsyncIterator[bytes]:
+def _chunks(response: httpx.Response, what: str) -> Iterator[bytes]:
     try:
-        async for chunk in response.aiter_raw():
-            yield chunk
+        yield from blocking(response)
     except httpx.RequestError as error:
         raise TransferError(f"{what}: the connection broke before the last byte; run again") from error
 
@@ -237,7 +234,9 @@ async def connect(
     """
     endpoints = Endpoints.from_environment(location)
     retry = retry or Retry()
-    paced = PacedTransport(Wire(connections=_CONNECTIONS), endpoints.counted, share, retry.most)
+    guard = Guard()
+    wire = GuardedTransport(Wire(), guard)
+    paced = PacedTransport(wire, endpoints.counted, share, retry.most)
     async with httpx.AsyncClient(
         transport=RetryingTransport(paced, retry),
         timeout=httpx.Timeout(60, connect=10, read=retry.answer, pool=None),
@@ -248,5 +247,11 @@ async def connect(
             tokens = ImpersonatedTokens(impersonate, tokens, endpoints.iam_credentials, client)
             await tokens.token()  # a refusal comes here, once, and not from many requests at the same time
         yield Google(
-            endpoints, client, tokens, TokenAuth(tokens, basic=False), TokenAuth(tokens, basic=True), retry
+            endpoints,
+            client,
+            tokens,
+            TokenAuth(tokens, basic=False),
+            TokenAuth(tokens, basic=True),
+            retry,
+            guard,
         )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
+from urllib.parse import quote
 
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -20,6 +23,10 @@ from dmz.registries.simple import ACCEPT
 from dmz.registries.simple import IndexFile as IndexFile
 from dmz.registries.simple import parse_simple as parse_simple
 
+_LOG: Final = logging.getLogger(__name__)
+_KEPT: Final = 20_000
+"""Files that are read of what a repository keeps, at least: in pages of a thousand, which come one by one."""
+
 
 class PythonIndex:
     """A Python repository of the outer project, as an installer sees it."""
@@ -30,11 +37,36 @@ class PythonIndex:
         self._base = f"{google.endpoints.python}{project}/{repository}/"
         self._texts: dict[str, tuple[str, str]] = {}
         self._pages: dict[str, list[IndexFile]] = {}
+        self._kept: dict[str, int] | None = None
+        self._listing = asyncio.Lock()
 
     @property
     def url(self) -> str:
         """The simple index, for installers; it takes the user `oauth2accesstoken` and a token."""
         return self._base + "simple/"
+
+    def file_url(self, name: str, filename: str) -> str:
+        """Where a file is; it takes the same user."""
+        return f"{self._base}{quote(name)}/{quote(filename)}"
+
+    async def kept(self) -> Mapping[str, int]:
+        """The sizes in bytes of files that the repository has, by SHA-256, asked once.
+
+        A remote repository has what was fetched through it. Of one with very many files, not all are here,
+        and nothing if it does not say.
+        """
+        async with self._listing:
+            if self._kept is None:
+                found: dict[str, int] = {}
+                try:
+                    async for page in self._repository.pages():
+                        found |= {file.sha256: file.size for file in page}
+                        if len(found) >= _KEPT:
+                            break
+                except TransferError as error:
+                    _LOG.info("what the repository keeps is not known: %s", error)
+                self._kept = found
+            return self._kept
 
     async def files(self, name: str) -> list[IndexFile]:
         """What is offered for a distribution, asked once for each; empty if the index does not know it."""
@@ -52,9 +84,14 @@ class PythonIndex:
             )
             if response.is_error and response.status_code != 404:
                 raise failure(self._where(normalised), response)
-            known = not response.is_error
+            # At once, which takes a fifth of the time of `response.text`: a page may have millions of bytes.
             self._texts[normalised] = (
-                (response.headers.get("content-type", ""), response.text) if known else ("", "")
+                ("", "")
+                if response.is_error
+                else (
+                    response.headers.get("content-type", ""),
+                    response.content.decode(response.encoding or "utf-8", errors="replace"),
+                )
             )
         return self._texts[normalised]
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from dmz.artifact import Artifact, Kind
+
+PAGE: Final = 1000
+"""Files on a page of a listing: the most that the services give."""
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -33,11 +36,17 @@ class Registry(Protocol):
     afterwards, because a service may say that it took what it did not.
     """
 
-    async def list(self) -> list[Stored]:
-        """Everything the repository holds, from its own record (one listing, not a request for each)."""
+    async def list(self, of: Collection[Artifact] | None = None) -> list[Stored]:
+        """What the repository holds, from its own record.
+
+        Args:
+            of: None for everything, by one listing and not a request for each. Otherwise only what is found
+                under the names of these, asked for one by one: what is shown is so, and what is not shown may
+                be there all the same.
+        """
         ...
 
-    def open(self, artifact: Artifact) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    def open(self, artifact: Artifact) -> AbstractAsyncContextManager[Iterator[bytes]]:
         """Stream the artifact's bytes; the caller hashes them.
 
         Raises:
@@ -49,7 +58,7 @@ class Registry(Protocol):
         """Those that an earlier run put and nobody admitted yet; their bytes were hashed where they lie."""
         ...
 
-    async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
+    async def put(self, artifact: Artifact, chunks: Iterator[bytes]) -> None:
         """Upload from a stream that raises before its last chunk when the bytes are not the approved ones.
 
         Nothing is readable in the repository unless the stream ended well. A place that is taken already is
@@ -89,7 +98,7 @@ class Archive(Protocol):
         """The SHA-256 of everything that it keeps, from one listing."""
         ...
 
-    def open(self, artifact: Artifact) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    def open(self, artifact: Artifact) -> AbstractAsyncContextManager[Iterator[bytes]]:
         """Stream the bytes whose SHA-256 is the artifact's; the caller hashes them.
 
         Raises:
@@ -97,7 +106,7 @@ class Archive(Protocol):
         """
         ...
 
-    async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
+    async def put(self, artifact: Artifact, chunks: Iterator[bytes]) -> None:
         """Keep the bytes, from a stream as `Registry.put` takes it; what is kept already stays as it is.
 
         Raises:

@@ -38,7 +38,14 @@ _ANSWER: Final = 10.0
 _AGAIN: Final = 2.0
 """Seconds between two tries, and two looks at a lease that is waited for."""
 
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 Say = Callable[[object], None]
+
+
+def _clock() -> float:
+    """Seconds, also those for which the machine slept: the service's clock did not stop meanwhile."""
+    return time.clock_gettime(_CLOCK)
 
 
 class Lease:
@@ -59,7 +66,7 @@ class Lease:
         self._place = f"gs://{bucket.name}/{self._object}"
         self._generation: str | None = None
         self._written = 0.0
-        """When the request was sent that last wrote it, by this machine's monotonic clock."""
+        """When the request was sent that last wrote it, by this machine's `_clock`."""
         self._now: tuple[datetime, float] = (datetime.fromtimestamp(0, UTC), 0.0)
         self._since = self._now[0]
         self._renewing = asyncio.Lock()
@@ -67,7 +74,7 @@ class Lease:
     def now(self) -> datetime:
         """What the service's clock says, by the time that passed since it was asked."""
         then, measured = self._now
-        return then + timedelta(seconds=time.monotonic() - measured)
+        return then + timedelta(seconds=_clock() - measured)
 
     async def check(self) -> None:
         """Whether the lease is still held, before something that only its holder may do.
@@ -75,11 +82,11 @@ class Lease:
         Raises:
             TransferError: it was lost, or that can't be found out.
         """
-        if self.lost is None and time.monotonic() >= self._stop:
+        if self.lost is None and _clock() >= self._stop:
             await self._renew()
         if self.lost is not None:
             raise self.lost
-        if time.monotonic() >= self._stop:
+        if _clock() >= self._stop:
             raise self._unknown()
 
     @property
@@ -96,13 +103,13 @@ class Lease:
             RefusedError: somebody else still holds it after `patience` seconds.
             TransferError: the service failed.
         """
-        started = time.monotonic()
-        self._now = (await self._bucket.now(), time.monotonic())
+        started = _clock()
+        self._now = (await self._bucket.now(), _clock())
         self._since = self.now()
         while True:
             if self._generation is not None:
                 await self._keep_meanwhile()
-            sent, own = time.monotonic(), self._generation
+            sent, own = _clock(), self._generation
             standing = await claim(self._bucket, self.name, self.holder.run, self._data(), own)
             self.killed += standing.killed
             if self._generation is None and standing.generation is not None:
@@ -111,23 +118,23 @@ class Lease:
             if standing.blocker is None:
                 await self.check()  # it may have taken so long that somebody else saw it run out
                 return
-            if time.monotonic() - started >= patience:
+            if _clock() - started >= patience:
                 raise self._refusal(standing.blocker)
             say(f"waiting for {standing.blocker}")
             await asyncio.sleep(_AGAIN * random.uniform(0.5, 1))  # noqa: S311 - jitter is no secret
 
     async def _keep_meanwhile(self) -> None:
-        if time.monotonic() - self._written >= RENEWAL:
+        if _clock() - self._written >= RENEWAL:
             await self._renew()
         await self.check()
 
     async def keep(self, holder: asyncio.Task[object]) -> None:
         """Renew the lease for ever; cancel `holder` when that is not possible."""
         while True:
-            await asyncio.sleep(max(0.0, self._written + RENEWAL - time.monotonic()))
+            await asyncio.sleep(max(0.0, self._written + RENEWAL - _clock()))
             renewed = await self._renew()
             # Tried at least once, however late it is: nobody may have wanted it meanwhile.
-            if self.lost is None and not renewed and time.monotonic() >= self._stop:
+            if self.lost is None and not renewed and _clock() >= self._stop:
                 self.lost = self._unknown()
             if self.lost is not None:
                 before = holder.cancelling()
@@ -144,7 +151,7 @@ class Lease:
             with suppress(DmzError, TimeoutError):
                 async with asyncio.timeout(_ANSWER):
                     while self.lost is None:
-                        sent = time.monotonic()
+                        sent = _clock()
                         written = await self._bucket.replace(self._object, self._data(), self._generation)
                         if written is not None:
                             self._generation, self._written = written, sent
@@ -177,7 +184,7 @@ class Lease:
                     await self._bucket.remove(self._object, found.generation)
 
     def _unknown(self) -> TransferError:
-        silent = time.monotonic() - self._written
+        silent = _clock() - self._written
         return TransferError(
             f"the lease {self._place} could not be renewed for {silent:.0f} seconds, so this run stopped "
             "before another may begin; what it copied is approved and stays, run again when it answers"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from dmz.errors import TransferError
@@ -23,7 +23,7 @@ class Frame:
         """Bytes of the whole body around a file of `size` bytes."""
         return len(self.head) + size + len(self.tail)
 
-    async def around(self, chunks: AsyncIterator[bytes], size: int, what: str) -> AsyncIterator[bytes]:
+    def around(self, chunks: Iterator[bytes], size: int, what: str) -> Iterator[bytes]:
         """The body around `chunks`; its last bytes come only after `chunks` ended well at `size` bytes.
 
         Raises:
@@ -31,7 +31,7 @@ class Frame:
         """
         yield self.head
         seen = 0
-        async for chunk in chunks:
+        for chunk in chunks:
             seen += len(chunk)
             if seen > size:
                 break

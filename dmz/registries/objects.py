@@ -6,19 +6,20 @@ See https://cloud.google.com/storage/docs/json_api/v1/objects/insert
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator
+import hashlib
+from collections.abc import Iterator
 
 import google_crc32c
 
 from dmz.artifact import Artifact
-from dmz.digest import Digest
 from dmz.errors import TransferError
 from dmz.registries import multipart
-from dmz.registries.bucket import Bucket, Object
+from dmz.registries.bucket import Bucket, Object, Sums
 from dmz.registries.failures import failure
+from dmz.threads import in_thread
 
 
-async def create(bucket: Bucket, name: str, chunks: AsyncIterator[bytes], size: int, what: str) -> bool:
+async def create(bucket: Bucket, name: str, chunks: Iterator[bytes], size: int, what: str) -> bool:
     """Upload a new object of `size` bytes; `what` names it in errors.
 
     There is no object unless `chunks` ended well. Its CRC32C in the service's record, which every object has,
@@ -33,9 +34,9 @@ async def create(bucket: Bucket, name: str, chunks: AsyncIterator[bytes], size: 
     """
     sent = 0  # against accidents on the way; the SHA-256 is the caller's
 
-    async def summed() -> AsyncIterator[bytes]:
+    def summed() -> Iterator[bytes]:
         nonlocal sent
-        async for chunk in chunks:
+        for chunk in chunks:
             sent = google_crc32c.extend(sent, chunk)
             yield chunk
 
@@ -52,39 +53,57 @@ async def create(bucket: Bucket, name: str, chunks: AsyncIterator[bytes], size: 
     if response.is_error:
         raise failure(what, response)
     try:
-        recorded = response.json().get("crc32c")
-    except (ValueError, AttributeError, RecursionError):
-        recorded = None
-    if recorded != base64.b64encode(sent.to_bytes(4, "big")).decode():
+        recorded = str(response.json()["crc32c"])
+    except (ValueError, KeyError, TypeError, RecursionError):  # it may be right; whoever tries again looks
+        raise TransferError(f"{what}: the service did not say what it stored; run again") from None
+    if recorded != _base64(sent):
         removed = await bucket.google.send("DELETE", bucket.url(name))
         state = "; delete it there, then" if removed.is_error else "; removed,"
         raise TransferError(f"{what}: was stored with other bytes than were sent{state} run again")
     return True
 
 
-async def sha256(bucket: Bucket, name: str, generation: str, what: str) -> str:
+async def sha256(bucket: Bucket, name: str, generation: str, what: str, known: Sums | None = None) -> str:
     """The SHA-256 of one generation of an object, of which every byte is read.
+
+    Args:
+        known: what its record says, where a wrong digest for a bit that changed on the way would do harm.
 
     Raises:
         TransferError: it is not there, or the service failed.
     """
-    digest = Digest()
     url = f"{bucket.url(name)}?alt=media&generation={generation}"
     async with bucket.google.download(url, what) as chunks:
-        async for chunk in chunks:
-            await digest.update(chunk)
-    return await digest.hexdigest()
+        digest, read = await in_thread(lambda: _digest(chunks))
+    if known is not None and read != known[:2]:
+        raise TransferError(f"{what}: other bytes came than its record speaks of; run again")
+    return digest
+
+
+def _digest(chunks: Iterator[bytes]) -> tuple[str, tuple[int, str]]:
+    """SHA-256, and size and CRC32C as a record has them."""
+    digest, size, crc32c = hashlib.sha256(), 0, 0
+    for chunk in chunks:
+        digest.update(chunk)
+        size, crc32c = size + len(chunk), google_crc32c.extend(crc32c, chunk)
+    return digest.hexdigest(), (size, _base64(crc32c))
+
+
+def _base64(crc32c: int) -> str:
+    """As the service writes it."""
+    return base64.b64encode(crc32c.to_bytes(4, "big")).decode()
 
 
 async def is_artifact(bucket: Bucket, item: Object, artifact: Artifact, what: str) -> bool:
     """Whether an object is the artifact, by its size and every byte; if not, it is deleted.
 
     Raises:
-        TransferError: the service refused or failed.
+        TransferError: the service refused or failed, or other bytes came than its record speaks of: a bad
+            reading is no reason to delete anything.
     """
     if (
         item.size == artifact.size
-        and await sha256(bucket, item.name, item.generation, what) == artifact.sha256
+        and await sha256(bucket, item.name, item.generation, what, item.sums) == artifact.sha256
     ):
         return True
     await bucket.remove(item.name, item.generation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 from urllib.parse import quote
@@ -46,13 +46,14 @@ class PythonRegistry:
         self._repository = Repository(google, project, location, repository)
         self._base = f"{google.endpoints.python}{project}/{repository}/"
 
-    async def list(self) -> list[Stored]:
-        """Every distribution file, from the repository's record."""
+    async def list(self, of: Collection[Artifact] | None = None) -> list[Stored]:
+        """Every distribution file, from the repository's record, or those of the versions of `of`."""
         known = self._known
+        versions = None if of is None else {(each.name, each.version) for each in of}
         return in_order(
             [
                 shared(_stored(file), known.get(file.sha256))
-                async for page in self._repository.pages()
+                async for page in self._repository.pages(versions)
                 for file in page
             ]
         )
@@ -61,12 +62,12 @@ class PythonRegistry:
         """Where the data plane serves a file; it takes the user `oauth2accesstoken` and a token."""
         return f"{self._base}{quote(artifact.name)}/{quote(artifact.filename)}"
 
-    def open(self, artifact: Artifact) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    def open(self, artifact: Artifact) -> AbstractAsyncContextManager[Iterator[bytes]]:
         """Stream a file from the data plane; a remote repository fetches what it does not have yet."""
         what = f"{self._repository.id}/{artifact.filename}"
         return self._google.download(self.url(artifact), what, basic=True)
 
-    async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
+    async def put(self, artifact: Artifact, chunks: Iterator[bytes]) -> None:
         """Upload by the form that twine sends; a name that is there already is answered with 400."""
         wheel = artifact.filename.endswith(".whl")
         fields = {

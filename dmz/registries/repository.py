@@ -6,8 +6,10 @@ See https://cloud.google.com/artifact-registry/docs/reference/rest/v1/projects.l
 from __future__ import annotations
 
 import binascii
+import contextlib
+import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final
@@ -18,10 +20,10 @@ from dmz.errors import TransferError
 from dmz.registries.concurrency import together
 from dmz.registries.failures import OperationError
 from dmz.registries.google import Google
-from dmz.registries.interface import Stored
+from dmz.registries.interface import PAGE, Stored
 
-_PAGE: Final = 1000
-"""Files a page, the most that the service gives."""
+_ID: Final = re.compile(r"[\w.+~:!-]+", re.ASCII)
+"""Ids of packages and versions that mean themselves in a filter."""
 _BATCH: Final = 50
 """Versions deleted in one call; the service's own limit is not documented."""
 _CONCURRENT_DELETES: Final = 8
@@ -80,15 +82,38 @@ class Repository:
         """
         return [file async for page in self.pages() for file in page]
 
-    async def pages(self) -> AsyncIterator[list[File]]:
+    async def pages(self, of: Collection[tuple[str, str]] | None = None) -> AsyncIterator[list[File]]:
         """The same page by page: there may be a million. A file may come twice when others come or go.
+
+        Args:
+            of: only the files of these versions, given as (package id, version id), as far as the service
+                finds them by what is documented of its filter.
 
         Raises:
             TransferError: as `files`.
         """
-        async for page in self.google.pages(f"{self.url}/files", {"pageSize": str(_PAGE)}):
+        if of is not None:
+            for found in await together(self._owned(*each) for each in sorted(set(of))):
+                yield found
+            return
+        async for page in self._pages():
+            yield page
+
+    async def _pages(self, **conditions: str) -> AsyncIterator[list[File]]:
+        async for page in self.google.pages(f"{self.url}/files", {"pageSize": str(PAGE), **conditions}):
             files = page.get("files", [])
             yield [_file(entry) for entry in (files if isinstance(files, list) else [files])]
+
+    async def _owned(self, package: str, version: str) -> list[File]:
+        """The files of a version; none where the service makes nothing of the question."""
+        if not (_ID.fullmatch(package) and _ID.fullmatch(version)):
+            return []
+        # As gcloud writes it: the package escaped, the version as it is (?).
+        escaped = _escaped(package).replace("+", "%2B")
+        owner = f'owner="{self.name}/packages/{escaped}/versions/{version}"'
+        with contextlib.suppress(TransferError):  # then nothing is concluded from it
+            return [file async for page in self._pages(filter=owner) for file in page]
+        return []
 
     async def delete_versions(self, versions: Iterable[tuple[str, str]]) -> None:
         """Delete whole versions, given as (package id, version id), and wait until they are gone.

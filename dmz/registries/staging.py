@@ -6,7 +6,7 @@ Only the sync may write or read it. An object is `<sha256>/<file name>` and crea
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Collection
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from dmz.artifact import Artifact
@@ -30,7 +30,7 @@ class Staging:
         """Where the service finds it."""
         return f"gs://{self._bucket.name}/{_name(artifact)}"
 
-    async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
+    async def put(self, artifact: Artifact, chunks: Iterator[bytes]) -> None:
         """Stage the bytes, from a stream as `Registry.put` takes it.
 
         What is there already counts only if it is the approved file, by every byte of it; else it is deleted.

@@ -1,12 +1,15 @@
 """What a wheel says it needs: its core metadata, without fetching the wheel where that can be helped.
 
-In this order: what was read before (by the wheel's SHA-256, which never means another wheel); what the
-upstream index has beside the same file (PEP 658), or the end of that file; the end of the wheel in the
-repository itself. Upstream comes first: a remote repository fetches a whole wheel before it gives a part.
+In this order: what was read before (by the wheel's SHA-256, which never means another wheel); the end of the
+wheel in the repository, if that has the wheel; what the upstream index has beside the same file (PEP 658), or
+the end of that file; and the wheel in the repository whatever it takes: a remote one that does not have it
+fetches the whole before it gives a part.
 """
 
 from __future__ import annotations
 
+import asyncio
+import email.message
 import email.parser
 import email.policy
 import hashlib
@@ -14,11 +17,9 @@ import io
 import logging
 import os
 import re
-import zipfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 import httpx
 from packaging.utils import canonicalize_name, parse_wheel_filename
@@ -27,26 +28,24 @@ from packaging.version import Version
 from dmz.artifact import Artifact
 from dmz.cache import cache_folder
 from dmz.errors import RefusedError, TransferError
-from dmz.registries import wheels
+from dmz.registries import wheel_parts, wheels
 from dmz.registries.failures import failure, unreachable
 from dmz.registries.google import Google
 from dmz.registries.index import IndexFile, PythonIndex
-from dmz.resolution.upstream import UpstreamFiles, start
+from dmz.registries.wheel_parts import TAIL, NoPartsError
+from dmz.resolution.upstream import AT_ONCE, UpstreamFiles, start
 
 _LOG: Final = logging.getLogger(__name__)
-_TAIL: Final = 64 << 10
-"""Bytes that are read of a wheel's end at first: its directory, and its metadata (PEP 427 puts them last)."""
-_STEPS: Final = 4
-"""Reads of a wheel: for its directory, for where the metadata begin, and one each for what is in between."""
-_LIMIT: Final = 8 << 20
-"""Bytes of the largest metadata that are taken."""
-_DIRECTORY: Final = re.compile(r"[^/]+\.dist-info/METADATA")
+_REPOSITORY: Final = "repository"
+_UPSTREAM: Final = "upstream"
+"""Whose word metadata are. A proof about approved wheels takes the repository's alone."""
+_BLANK: Final = re.compile(rb"\n\r?\n")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
-def _folder(cache: Path | None) -> Path:
-    """Where core metadata are kept between calls."""
-    return cache or cache_folder() / "metadata"
+def _place(cache: Path | None, whose: str, sha256: str) -> Path:
+    """Where core metadata are kept between calls, apart by whose word they are."""
+    return (cache or cache_folder() / "metadata") / whose / sha256[:2] / sha256
 
 
 class CoreMetadata:
@@ -66,7 +65,10 @@ class CoreMetadata:
         self._google = google
         self._index = index
         self._upstream = upstream
-        self._cache = _folder(cache)
+        self._cache = cache
+        self._parts = True
+        """Whether the repository gives parts of files, as far as is known."""
+        self._reading = asyncio.Semaphore(AT_ONCE)
 
     async def of(self, name: str, file: IndexFile) -> bytes:
         """The metadata of a wheel.
@@ -74,17 +76,42 @@ class CoreMetadata:
         Raises:
             TransferError: nobody has it, or what they have is of another distribution.
         """
-        kept = self._cache / file.sha256[:2] / file.sha256 if _SHA256.fullmatch(file.sha256) else None
-        if kept and kept.exists():
-            return kept.read_bytes()
-        data = await self._upstreams(name, file)
-        if data is None or not is_of(data, file.filename):
-            data = await _inside(lambda part: self._outer_part(name, file, part), file)
-            if data is None or not is_of(data, file.filename):
-                raise TransferError(f"{file.filename}: it is no wheel that can be read; leave it out")
-        if kept:
-            _keep(kept, data)
+        known = _SHA256.fullmatch(file.sha256)
+        for whose in (_REPOSITORY, _UPSTREAM) if known else ():
+            if (data := _kept(_place(self._cache, whose, file.sha256))) is not None:
+                return data
+        data, whose = await self._read(name, file)
+        if known:  # in a thread: nobody has to wait for it
+            place = _place(self._cache, whose, file.sha256)
+            asyncio.get_running_loop().run_in_executor(None, _keep, place, data)
         return data
+
+    async def _read(self, name: str, file: IndexFile) -> tuple[bytes, str]:
+        """The metadata, and whose word they are."""
+        for whose, read in (
+            (_REPOSITORY, self._repositorys),
+            (_UPSTREAM, self._upstreams),
+            (_REPOSITORY, self._wholes),
+        ):
+            data = await read(name, file)
+            if data is not None and is_of(data, file.filename):
+                return data, whose
+        raise TransferError(f"{file.filename}: it is no wheel that can be read; leave it out")
+
+    async def _repositorys(self, name: str, file: IndexFile) -> bytes | None:
+        """Out of the wheel in the repository, if that has it: it would fetch the whole to give a part."""
+        size = (await self._index.kept()).get(file.sha256) if self._parts else None
+        if not size:
+            return None
+        try:
+            async with self._reading:
+                url = self._index.file_url(name, file.filename)
+                return await wheels.parts_of(self._google, url, file.filename, size, file.sha256)
+        except NoPartsError:
+            self._parts = False
+        except TransferError as error:  # it may have let go of the wheel since
+            _LOG.info("the repository gives no part of a wheel: %s", error)
+        return None
 
     async def _upstreams(self, name: str, file: IndexFile) -> bytes | None:
         """What the upstream has, if it offers the very same file."""
@@ -96,10 +123,14 @@ class CoreMetadata:
             data = await upstream.metadata(theirs)
             if data is not None and hashlib.sha256(data).hexdigest() == theirs.metadata:
                 return data
-        return await _inside(lambda part: upstream.part(theirs, part), theirs)
+        return await _by_parts(lambda part: upstream.part(theirs, part), theirs)
 
-    async def _outer_part(self, name: str, file: IndexFile, part: str) -> tuple[int, bytes] | None:
-        url = f"{self._index.url.removesuffix('simple/')}{quote(name)}/{quote(file.filename)}"
+    async def _wholes(self, name: str, file: IndexFile) -> bytes | None:
+        """Out of the wheel in the repository, which fetches it for that."""
+        return await _by_parts(lambda part: self._part(name, file, part), file)
+
+    async def _part(self, name: str, file: IndexFile, part: str) -> tuple[int, bytes] | None:
+        url = self._index.file_url(name, file.filename)
         headers = {"Range": part, "Accept-Encoding": "identity"}
         try:
             response = await self._google.client.get(
@@ -113,59 +144,30 @@ class CoreMetadata:
         return start(response.status_code, response.headers) or 0, response.content
 
 
-async def _inside(
-    read: Callable[[str], Awaitable[tuple[int, bytes] | None]], file: IndexFile
+async def _by_parts(
+    ask: Callable[[str], Awaitable[tuple[int, bytes] | None]], file: IndexFile
 ) -> bytes | None:
-    """What stands in a wheel, by its last bytes; None if it cannot be read."""
+    """What stands in a wheel whose size nobody said, by its last bytes; None if it cannot be read.
+
+    Args:
+        ask: for a part, as `Range` names it; gives the bytes and where they begin.
+    """
     # Not every service knows a part that is counted from the end.
-    tail = f"bytes={max(0, file.size - _TAIL)}-" if file.size else f"bytes=-{_TAIL}"
-    found = await read(tail)
-    for _ in range(_STEPS):
-        if found is None:
-            return None
-        place, body = found
-        try:
-            return _metadata(place, body)
-        except _EarlierError as earlier:
-            more = await read(f"bytes={earlier.start}-{place - 1}")
-            found = (more[0], more[1] + body) if more and more[0] == earlier.start else more
-        except (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, OSError):
-            return None
-    return None
+    found = await ask(f"bytes={max(0, file.size - TAIL)}-" if file.size else f"bytes=-{TAIL}")
+    if found is None:
+        return None
 
+    async def read(start: int, stop: int) -> bytes:
+        more = await ask(f"bytes={start}-{stop - 1}")
+        if more is None or more[0] != start:
+            raise NoPartsError
+        return more[1]
 
-class _EarlierError(Exception):
-    """What is looked for begins before what was read."""
-
-    def __init__(self, start: int) -> None:
-        super().__init__(start)
-        self.start = start
-
-
-class _Tail(io.BytesIO):
-    """The end of a file, at the places that it has in the whole file."""
-
-    def __init__(self, start: int, body: bytes) -> None:
-        super().__init__(body)
-        self._start = start
-
-    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
-        if whence == os.SEEK_SET:
-            if place < self._start:
-                raise _EarlierError(place)
-            place -= self._start
-        return super().seek(place, whence) + self._start
-
-    def tell(self) -> int:
-        return super().tell() + self._start
-
-
-def _metadata(start: int, body: bytes) -> bytes:
-    with zipfile.ZipFile(_Tail(start, body)) as archive:
-        [entry] = [each for each in archive.infolist() if _DIRECTORY.fullmatch(each.filename)]
-        if entry.file_size > _LIMIT:
-            raise ValueError(entry.file_size)
-        return archive.read(entry)
+    place, end = found
+    try:
+        return await wheel_parts.metadata(read, place + len(end), end)
+    except NoPartsError:
+        return None
 
 
 async def approved_metadata(google: Google, url: str, wheel: Artifact, cache: Path | None = None) -> bytes:
@@ -179,13 +181,13 @@ async def approved_metadata(google: Google, url: str, wheel: Artifact, cache: Pa
         RefusedError: it has none, or they are of something else.
         TransferError: the repository did not answer.
     """
-    kept = _folder(cache) / wheel.sha256[:2] / wheel.sha256
-    if kept.exists():
-        return kept.read_bytes()
+    place = _place(cache, _REPOSITORY, wheel.sha256)
+    if (kept := _kept(place)) is not None:
+        return kept
     data = await wheels.metadata(google, url, wheel)
     if data is None or not is_of(data, wheel.filename):
         raise RefusedError(f"{wheel.filename}: it has no core metadata of its own; leave it out")
-    _keep(kept, data)
+    _keep(place, data)
     return data
 
 
@@ -195,16 +197,16 @@ def inside(wheel: bytes, filename: str) -> bytes:
     Raises:
         TransferError: it is no wheel.
     """
-    try:
-        return _metadata(0, wheel)
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
-        raise TransferError(f"{filename}: it is no wheel that can be read; leave it out") from None
+    data = wheel_parts.unpack(io.BytesIO(wheel))
+    if data is None:
+        raise TransferError(f"{filename}: it is no wheel that can be read; leave it out")
+    return data
 
 
 def is_of(data: bytes, filename: str) -> bool:
     """Whether core metadata are those of this wheel, as far as they say whose they are."""
     wanted, version, _, _ = parse_wheel_filename(filename)
-    fields = email.parser.BytesHeaderParser(policy=email.policy.compat32).parsebytes(data)
+    fields = _fields(data)
     try:
         same = Version(str(fields.get("Version", ""))) == version
     except ValueError:  # too many digits raise one of their own
@@ -214,8 +216,22 @@ def is_of(data: bytes, filename: str) -> bool:
 
 def requires(data: bytes) -> list[str]:
     """What core metadata say is needed (`Requires-Dist`), as it stands there."""
-    fields = email.parser.BytesHeaderParser(policy=email.policy.compat32).parsebytes(data)
+    fields = _fields(data)
     return [" ".join(str(line).split()) for line in fields.get_all("Requires-Dist", [])]
+
+
+def _fields(data: bytes) -> email.message.Message:
+    """The fields of core metadata without the description that may follow, which is most of the bytes."""
+    end = _BLANK.search(data)
+    head = data[: end.start() + 1] if end else data
+    return email.parser.BytesHeaderParser(policy=email.policy.compat32).parsebytes(head)
+
+
+def _kept(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 def _keep(path: Path, data: bytes) -> None:

@@ -33,6 +33,7 @@ from dmz.resolution.shelf import page_of
 from dmz.resolution.upstream import AT_ONCE, UpstreamFiles
 from dmz.resolution.uv import Pin, UnsatisfiableError, Uv
 from dmz.resolution.wheels import choose_wheel, files_of, for_python, supported_tags, without_foreign
+from dmz.threads import in_thread
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=30)
 
@@ -91,8 +92,10 @@ class OuterShelf:
 
     async def file(self, name: str, filename: str) -> IndexFile | None:
         """What the remote repository's page says of a file."""
+        content_type, text = await self.text(name)
         version = filename.split("-")[1] if filename.count("-") > 1 else ""
-        for file in files_of(*await self.text(name), version):
+        # An address may spell the name in another way, as %2B for the plus of a local version.
+        for file in files_of(content_type, text, filename if filename in text else version):
             if file.filename == filename:
                 return file
         return None
@@ -193,6 +196,7 @@ async def resolution(
     built: Sequence[Artifact] = (),
     built_from: Registry | None = None,
     cache: Path | None = None,
+    once: bool = False,
 ) -> AsyncIterator[PythonResolution]:
     """A session against the outer repository.
 
@@ -202,13 +206,14 @@ async def resolution(
         built: wheels that were built from source distributions.
         built_from: where to read them.
         cache: folder for metadata that were read; None for the user's.
+        once: there will be a single resolution, for which the resolver need not write its cache.
     """
     async with aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=True) as client:
         behind = UpstreamFiles(client, upstream) if upstream else None
         known = CoreMetadata(google, index, behind, cache)
         own = await together(_read(built_from, each) for each in built)
         shelf = OuterShelf(index, known, image, own)
-        async with Uv.session(shelf, image) as uv:
+        async with Uv.session(shelf, image, once=once) as uv:
             yield PythonResolution(uv, shelf, index, image, own)
 
 
@@ -216,14 +221,12 @@ async def _read(registry: Registry | None, wheel: Artifact) -> Built:
     """A built wheel's metadata, from bytes that are the ones it is known by."""
     if registry is None:
         raise ValueError("built wheels need the registry that has them")
-    body = bytearray()
     async with registry.open(wheel) as chunks:
-        async for chunk in chunks:
-            body += chunk
+        body = await in_thread(lambda: b"".join(chunks))
     digest = hashlib.sha256(body).hexdigest()
     if digest != wheel.sha256:
         raise TransferError(
             f"{wheel.origin}/{wheel.filename}: sha256:{digest} where sha256:{wheel.sha256} was "
             "expected; find out why it changed"
         )
-    return Built(wheel, inside(bytes(body), wheel.filename))
+    return Built(wheel, inside(body, wheel.filename))

@@ -25,7 +25,7 @@ from dmz.registries.simple import IndexFile
 _HOST: Final = "127.0.0.1"
 _SECONDS: Final = 3600
 """How long the resolver may keep what it read: its cache does not outlive the session."""
-_HREF: Final = re.compile(r'href="[^"#?]*/')
+_HREF: Final = re.compile(r'href="(?:[^"#?]*/)?')
 _JSON: Final = "application/vnd.pypi.simple.v1+json"
 
 
@@ -53,8 +53,10 @@ def page_of(files: Iterable[IndexFile]) -> tuple[str, str]:
 class Serving:
     """A shelf that is being served."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: Shelf, *, once: bool = False) -> None:
+        """`once`: nobody asks for the same again, so the resolver need not write it to its cache."""
         self._shelf = shelf
+        self._caching = "no-store" if once else f"max-age={_SECONDS}"
         # Whoever else is on this machine shall not read the outer repository through it.
         self._secret = secrets.token_urlsafe(16)
         self.url = ""
@@ -94,7 +96,7 @@ class Serving:
             raise web.HTTPNotFound
         if content_type != _JSON:
             content_type = "text/html"
-            text = _HREF.sub('href="', text).replace('href="', f'data-core-metadata="true" href="{address}')
+            text = _HREF.sub(f'data-core-metadata="true" href="{address}', text)
         return self._answer(text.encode(), content_type)
 
     async def _file(self, request: web.Request) -> web.Response:
@@ -111,11 +113,8 @@ class Serving:
             raise web.HTTPNotFound
         return self._answer(data, "application/octet-stream")
 
-    @staticmethod
-    def _answer(body: bytes, content_type: str) -> web.Response:
-        return web.Response(
-            body=body, content_type=content_type, headers={"Cache-Control": f"max-age={_SECONDS}"}
-        )
+    def _answer(self, body: bytes, content_type: str) -> web.Response:
+        return web.Response(body=body, content_type=content_type, headers={"Cache-Control": self._caching})
 
 
 def _with_metadata(text: str, address: str) -> str:

@@ -55,10 +55,10 @@ class Uv:
 
     @classmethod
     @asynccontextmanager
-    async def session(cls, shelf: Shelf, image: BaseImage) -> AsyncIterator[Uv]:
-        """A session with a shelf."""
+    async def session(cls, shelf: Shelf, image: BaseImage, *, once: bool = False) -> AsyncIterator[Uv]:
+        """A session with a shelf; of a single resolution (`once`), or of many."""
         with tempfile.TemporaryDirectory(prefix="dmz-resolve-") as folder:
-            async with Serving(shelf).running() as serving:
+            async with Serving(shelf, once=once).running() as serving:
                 yield cls(Path(folder), serving, image)
 
     async def compile(

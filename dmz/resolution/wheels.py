@@ -23,16 +23,8 @@ _LEGACY: Final[Mapping[int, str]] = {17: "manylinux2014", 12: "manylinux2010", 5
 """Names of older platform tags by glibc's minor version (PEP 600)."""
 _MACHINES: Final[Mapping[str, str]] = {"amd64": "x86_64", "arm64": "aarch64"}
 _REQUIRES_PYTHON: Final = re.compile(r'data-requires-python="([^"]*)"')
-_SYSTEMS: Final = (
-    "-macosx_",
-    "-win32.whl",
-    "-win_amd64.whl",
-    "-win_arm64.whl",
-    "-musllinux_",
-    "-ios_",
-    "-android_",
-)
-"""Where the platform tags of other systems begin, in the name of a wheel."""
+_SYSTEMS: Final = ("macosx_", "win32", "win_amd64", "win_arm64", "musllinux_", "ios_", "android_")
+"""How the platform tags of other systems begin."""
 _KNOWN_MACHINES: Final = ("x86_64", "aarch64", "i686", "ppc64le", "s390x", "armv7l", "riscv64", "armv6l")
 """How the platform tags of Linux end."""
 
@@ -119,12 +111,26 @@ def without_foreign(text: str, image: BaseImage) -> str:
 
     What is left out could not be taken anyway. Wheels for other Pythons stay, so that a resolver can say so.
     """
-    others = tuple(
-        f"{machine}.whl" for machine in _KNOWN_MACHINES if machine != _MACHINES[image.architecture]
-    )
-    foreign = _SYSTEMS + others
-    # Plain searches, as a page has up to ten thousand links.
-    return "<a ".join([link for link in text.split("<a ") if not any(part in link for part in foreign)])
+    others = tuple(machine for machine in _KNOWN_MACHINES if machine != _MACHINES[image.architecture])
+    foreign = _Foreign(others)
+    links = [
+        link
+        for link in text.split("<a ")
+        if (end := link.find(".whl")) < 0 or not foreign[link[link.rfind("-", 0, end) + 1 : end]]
+    ]
+    return "<a ".join(links)
+
+
+class _Foreign(dict[str, bool]):
+    """Whether a platform tag is another system's: few tags, on up to ten thousand links of a page."""
+
+    def __init__(self, machines: tuple[str, ...]) -> None:
+        super().__init__()
+        self._machines = machines
+
+    def __missing__(self, tag: str) -> bool:
+        self[tag] = tag.startswith(_SYSTEMS) or tag.endswith(self._machines)
+        return self[tag]
 
 
 def files_of(content_type: str, text: str, part: str) -> list[IndexFile]:
@@ -132,8 +138,17 @@ def files_of(content_type: str, text: str, part: str) -> list[IndexFile]:
 
     A page has up to ten thousand links; of those in its HTML form, only what names the part is parsed.
     """
-    if "html" in content_type:
-        links = [f"<a {link}" for link in text.split("<a ")[1:] if part in link]
-        if links:
-            return parse_simple(content_type, "".join(links))
+    if part and "html" in content_type and (links := _links(text, part)):
+        return parse_simple(content_type, "".join(links))
     return parse_simple(content_type, text)
+
+
+def _links(text: str, part: str) -> list[str]:
+    links, place = [], text.find(part)
+    while place >= 0:
+        end = text.find("<a ", place)
+        end = end if end >= 0 else len(text)
+        if (begin := text.rfind("<a ", 0, place)) >= 0:
+            links.append(text[begin:end])
+        place = text.find(part, end)
+    return links

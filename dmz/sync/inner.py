@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dmz.artifact import Artifact, Kind
 from dmz.registries.apt import AptRegistry
+from dmz.registries.archive import BucketArchive
 from dmz.registries.bucket import Bucket
 from dmz.registries.concurrency import together
 from dmz.registries.files import BucketRegistry
@@ -28,6 +29,7 @@ class Inner:
     @classmethod
     def of(cls, google: Google, inputs: Inputs, known: Iterable[Artifact] = ()) -> Inner:
         """`known`: approved artifacts, which are known by their digest wherever they turn up."""
+        archive = BucketArchive(google, inputs.archive_bucket) if inputs.archive_bucket else None
         return cls(
             PythonRegistry(google, inputs.project, inputs.location, inputs.python_repository, known=known),
             AptRegistry(
@@ -38,7 +40,7 @@ class Inner:
                 staging=inputs.staging_bucket,
                 known=known,
             ),
-            BucketRegistry(google, inputs.release_bucket),
+            BucketRegistry(google, inputs.release_bucket, archive=archive),
             Bucket(google, inputs.release_bucket),
         )
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from typing import Final, Protocol, Self
 
 from dmz.errors import DmzError, TransferError
-from dmz.promotion.journal import Action, Event, entries
+from dmz.promotion.journal import Action, Event, entries, parts
 
 GATHERED: Final = 1_000
 """Copied artifacts that are written together at most."""
@@ -37,7 +37,10 @@ class Journal:
         self._number = 1
         self._gathered: list[str] = []
         self._copied = 0
-        self._waiting: deque[tuple[str, bytes]] = deque()
+        self._waiting: deque[Iterator[tuple[str, bytes]]] = deque()
+        """What is still to be written of each event, in their order: made when its turn comes, as the
+        intentions of a large run take many objects."""
+        self._first: tuple[str, bytes] | None = None
         """Made and not yet known to be written: what failed is tried again as it is, so that nothing is lost
         and nothing is there twice."""
         self._writing = asyncio.Lock()
@@ -79,19 +82,26 @@ class Journal:
             self._gathered = []
 
     def _queue(self, event: Event) -> None:
-        for made in entries(self.run, self._number, self._now(), event):
-            self._waiting.append(made)
-            self._number += 1
+        self._waiting.append(entries(self.run, self._number, self._now(), event))
+        self._number += parts(event)
 
     async def _write(self) -> None:
         async with self._writing:
-            while self._waiting:
-                name, data = self._waiting[0]
+            while made := self._next():
+                name, data = made
                 if await self._bucket.create(name, data) is None:
                     raise TransferError(
                         f"{name} is there already, and not from this run; look at who else writes there"
                     )
+                self._first = None
+
+    def _next(self) -> tuple[str, bytes] | None:
+        """The object that comes first, as long as it is not known to be written."""
+        while self._first is None and self._waiting:
+            self._first = next(self._waiting[0], None)
+            if self._first is None:
                 self._waiting.popleft()
+        return self._first
 
     async def __aenter__(self) -> Self:
         self._ticking = asyncio.create_task(self._tick())

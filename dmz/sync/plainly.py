@@ -30,6 +30,10 @@ class Ticker:
         """What is being done from now on; its text may change while it is done."""
         self._what = what
 
+    def warns(self, line: str) -> None:
+        """What has to be seen, said at once."""
+        self._tell(f"WARNING: {line}")
+
     async def __aenter__(self) -> Ticker:
         self._task = asyncio.create_task(self._tick())
         return self

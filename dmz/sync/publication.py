@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from dmz.attestations import inside
-from dmz.errors import InputError
+from dmz.errors import InputError, TransferError
 from dmz.promotion import lockfiles
 from dmz.promotion.release import Release
-from dmz.registries.bucket import Bucket
+from dmz.registries.bucket import Bucket, Object, sums_of
+from dmz.registries.concurrency import together
 
 
 async def publish(bucket: Bucket, found: Mapping[str, Release], attested: Mapping[str, bytes]) -> None:
@@ -22,26 +23,49 @@ async def publish(bucket: Bucket, found: Mapping[str, Release], attested: Mappin
         attested: the envelope that attests each.
 
     Raises:
-        TransferError: the bucket can't be read or written.
+        TransferError: the bucket can't be read or written, or somebody else writes there at the same time.
     """
     for workload, release in found.items():
-        for name, body in release.files.items():
-            await _put(bucket, f"releases/{release.digest}/{name}", body)
-        await _put(bucket, inside(release.digest), attested[workload])
+        folder = f"releases/{release.digest}/"
+        files = {f"{folder}{name}": body for name, body in release.files.items()}
+        files[inside(release.digest)] = attested[workload]
+        await _put(bucket, files, await bucket.list(folder))
     current = {
         f"current/{workload}.json": json.dumps({"workload": workload, "digest": release.digest}).encode()
         for workload, release in found.items()
     }
-    for item in await bucket.list("current/"):
-        if item.name not in current:
-            await bucket.delete(item.name)
-    for name, body in current.items():
-        await _put(bucket, name, body)
+    there = await bucket.list("current/")
+    await together(_remove(bucket, item) for item in there if item.name not in current)
+    await _put(bucket, current, there)
 
 
-async def _put(bucket: Bucket, name: str, body: bytes) -> None:
-    if await bucket.read(name) != body:
-        await bucket.write(name, body)
+async def _put(bucket: Bucket, files: Mapping[str, bytes], there: Iterable[Object]) -> None:
+    """Write what is not there as it should be, by its checksums: whoever reads it has its digest."""
+    found = {item.name: item for item in there}
+    await together(_write(bucket, name, body, found.get(name)) for name, body in files.items())
+
+
+async def _write(bucket: Bucket, name: str, body: bytes, there: Object | None) -> None:
+    if there is None:
+        written = await bucket.create(name, body)
+    elif there.sums == sums_of(body):
+        return
+    else:
+        written = await bucket.replace(name, body, there.generation)
+    if written is None:
+        raise _meanwhile(bucket, name)
+
+
+async def _remove(bucket: Bucket, item: Object) -> None:
+    if not await bucket.remove(item.name, item.generation):
+        raise _meanwhile(bucket, item.name)
+
+
+def _meanwhile(bucket: Bucket, name: str) -> TransferError:
+    return TransferError(
+        f"gs://{bucket.name}/{name}: somebody else wrote it meanwhile, which only a sync may; find out who, "
+        "then run again"
+    )
 
 
 async def published(bucket: Bucket) -> dict[str, str]:

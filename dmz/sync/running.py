@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from importlib.metadata import version
@@ -15,11 +15,11 @@ from dmz.promotion import journal as journals
 from dmz.promotion import runs
 from dmz.promotion.journal import FINAL, Action, Entry, Event, parse, parse_name, run_name
 from dmz.promotion.plan import Plan
+from dmz.promotion.runs import Takeover
 from dmz.promotion.transfer import Counters
 from dmz.registries.bucket import Bucket
 from dmz.registries.caller import Caller, caller
 from dmz.registries.claiming import SYNC, Holder
-from dmz.registries.concurrency import together
 from dmz.registries.google import connect
 from dmz.registries.lease import Lease, Say, hold
 from dmz.registries.retry import Retry
@@ -36,19 +36,29 @@ _BEFORE: Final = frozenset({Action.CLEARING, Action.ADMITTING, Action.WITHDRAWIN
 """Said before something that must not be done without the lease."""
 _ALONE: Final = frozenset({Action.PUBLISHED, Action.BARRED, Action.UNBARRED})
 """Done by nobody but who holds the lease of the sync."""
+Warn = Callable[[str], object]
 _RETRY: Final = Retry(attempts=5, most=5.0, answer=15.0)
 
 
 class Running:
     """A run that holds its lease."""
 
-    def __init__(self, bucket: Bucket, lease: Lease, journal: Journal, who: Caller, doing: str) -> None:
+    def __init__(
+        self,
+        bucket: Bucket,
+        lease: Lease,
+        journal: Journal,
+        who: Caller,
+        doing: str,
+        warn: Warn = lambda line: None,
+    ) -> None:
         self.who = who
         self.name = journal.run
         self.doing = doing
         self._bucket = bucket
         self._lease = lease
         self._journal = journal
+        self._warn = warn
         self._began = False
 
     def now(self) -> str:
@@ -79,9 +89,12 @@ class Running:
             "keep": len(plan.keep),
             "withdraw": len(plan.withdraw),
         }
-        await self._journal.record(Event(Action.BEGAN, tuple(runs.intended(plan)), note, details))
-        for name, told in unfinished.items():
-            await self._journal.record(runs.took_over(name, told, held))
+        await self._journal.record(Event(Action.BEGAN, runs.intended(plan), note, details))
+        for name, meant in unfinished.items():
+            taken = Takeover(name, held)
+            # One object after the other: together they may be more than fits.
+            for part, each in enumerate(meant or [""], 1):
+                await self._journal.record(taken.told(await self._told(each), part, len(meant)))
 
     async def record(self, event: Event) -> None:
         """Take an event down, as `Record` promises, if what it announces may still be done.
@@ -91,6 +104,8 @@ class Running:
         """
         if event.action in _BEFORE:
             await self._lease.check()
+        if event.action is Action.DAMAGED:
+            self._warn(event.note)
         await self._journal.record(event)
 
     async def check(self) -> None:
@@ -121,8 +136,8 @@ class Running:
                     Event(Action.FAILED, note=why, details={"copied": self._journal.copied})
                 )
 
-    async def _unfinished(self) -> dict[str, list[Entry]]:
-        """What runs that came to no end meant to do, by the run's name.
+    async def _unfinished(self) -> dict[str, list[str]]:
+        """The objects that say what runs that came to no end meant to do, by the run's name.
 
         Whoever holds the lease of the sync knows that nobody else is at work; a shard knows that only of
         those whose lease it found run out.
@@ -142,7 +157,9 @@ class Running:
                     break  # it told of those before it; one that failed may not have come so far
                 if not actions & FINAL:
                     found[name] = names
-        return {name: await self._meant(found[name]) for name in sorted(found)}
+        return {
+            name: [each for each, action in found[name] if action is Action.BEGAN] for name in sorted(found)
+        }
 
     async def _names(self, run: str) -> list[tuple[str, Action]]:
         listed = [
@@ -150,14 +167,10 @@ class Running:
         ]
         return [(name, parsed[2]) for name, parsed in listed if parsed]
 
-    async def _meant(self, entries: Iterable[tuple[str, Action]]) -> list[Entry]:
-        names = [name for name, action in entries if action is Action.BEGAN]
-        bodies = await together(self._bucket.read(name) for name in names)
-        told: list[Entry] = []
-        for name, body in zip(names, bodies, strict=True):
-            with suppress(InputError):
-                told.append(parse(body or b"", name))
-        return told
+    async def _told(self, name: str) -> list[Entry]:
+        with suppress(InputError):  # what can't be read tells nothing
+            return [parse((await self._bucket.read(name) or b"") if name else b"", name)]
+        return []
 
 
 @asynccontextmanager
@@ -172,6 +185,7 @@ async def running(
     doing: str = SYNC,
     patience: float | None = None,
     retry: Retry | None = None,
+    warn: Warn = lambda line: None,
 ) -> AsyncIterator[Running]:
     """Hold the lease while inner is changed, with a journal of that.
 
@@ -187,6 +201,7 @@ async def running(
         doing: what the journal calls it.
         patience: seconds to wait for another run to end; None for `PATIENCE`.
         retry: patience with a single request; None for the usual.
+        warn: told what somebody has to mend although the run goes on.
 
     Raises:
         RefusedError: another run is at work; nothing was changed.
@@ -200,7 +215,7 @@ async def running(
         async with hold(objects, lease, holder, patience=patience, say=say) as held:
             journal = Journal(objects, run_name(held.now(), holder.run), held.now)
             async with journal:
-                found = Running(objects, held, journal, who, doing)
+                found = Running(objects, held, journal, who, doing, warn)
                 try:
                     yield found
                 except BaseException as error:

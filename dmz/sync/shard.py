@@ -82,6 +82,7 @@ async def promote(
         await attested_by(google, inputs, found)
         inner = Inner.of(google, inputs, approved)
         async with _beside_others(inputs, shard, ticker, retry) as run:
+            google.guard.check = run.check
             await refuse_withdrawn(inner.release, approved)
             ticker.says("looking at what the inner repositories hold")
             stored = await inner.list()
@@ -128,4 +129,5 @@ def _beside_others(
         lease=lease_of(shard.index, shard.count),
         doing=f"shard {shard}",
         retry=retry,
+        warn=ticker.warns,
     )

@@ -50,6 +50,7 @@ async def sync(
         attested = await attested_by(google, inputs, found)
         inner = Inner.of(google, inputs, approved)
         async with alone(inputs, ticker, retry) as run:
+            google.guard.check = run.check
             await refuse_withdrawn(inner.release, approved)
             ticker.says("looking at what the inner repositories hold")
             stored = await inner.list()
@@ -109,6 +110,7 @@ async def withdraw_all(inputs: Inputs) -> None:
     async with Ticker() as ticker, identity(inputs) as google:
         inner = Inner.of(google, inputs)
         async with alone(inputs, ticker) as run:
+            google.guard.check = run.check
             ticker.says("withdrawing the packages from the inner repositories")
             known = {artifact.sha256 for artifact in lines.parse(inputs.packages)}
             stored = await inner.list()
@@ -125,7 +127,9 @@ def alone(
     """The run that holds the lease of the sync."""
     ticker.says("taking the lease of the inner side")
     account, bucket = inputs.sync_service_account, inputs.release_bucket
-    return running(inputs.location, account, bucket, inputs.releases, ticker.says, retry=retry)
+    return running(
+        inputs.location, account, bucket, inputs.releases, ticker.says, retry=retry, warn=ticker.warns
+    )
 
 
 def identity(inputs: Inputs, retry: Retry | None = None) -> contextlib.AbstractAsyncContextManager[Google]:

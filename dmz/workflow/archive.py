@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
 from dmz.archive import announced, records
 from dmz.errors import InputError
-from dmz.promotion.retention import Record, Stack, expendable, retain
+from dmz.promotion import release as releases
+from dmz.promotion.change import megabytes
+from dmz.promotion.retention import Gone, Record, Stack, expendable, retain
 from dmz.registries.archive import BucketArchive, Content
 from dmz.registries.bucket import Bucket
 from dmz.registries.caller import caller
@@ -25,6 +27,7 @@ from dmz.workflow.estate import Estate
 _OUTPUTS: Final = ("archiveBucket", "archivistServiceAccount")
 _TELL: Final = 100
 """After how many deletions a line says how far it is."""
+_READ_AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,15 @@ class Archived:
     """SHA-256 of what has another size than a kept release says."""
     old: tuple[Record, ...]
     """Records that keep nothing."""
+    forgotten: tuple[Record, ...] = ()
+    """Those of them that somebody wants forgotten; by name."""
+    wrong: tuple[Content, ...] | None = None
+    """What was read and has other bytes than its name says; None: nothing was read."""
 
     @property
     def nothing_to_do(self) -> bool:
         """Whether pruning would change nothing."""
-        return not (self.free or self.old)
+        return not (self.free or self.old or self.wrong)
 
 
 @dataclass(frozen=True)
@@ -66,19 +73,27 @@ class Pruned:
     records: int = 0
 
 
-async def show(estate: Estate, say: Say) -> Archived:
+async def show(estate: Estate, say: Say, *, verify: bool = False, forget: Collection[Gone] = ()) -> Archived:
     """What the archive keeps, and what pruning would free.
 
+    Args:
+        verify: read and hash all that it keeps.
+        forget: inner stacks whose records keep nothing any more.
+
     Raises:
-        InputError: outer is not up or of an earlier version, or a record can't be read.
+        InputError: outer is not up or of an earlier version, a record can't be read, or a stack that is to be
+            forgotten is not there or still in use.
         TransferError: the archive can't be read, or nobody may act as the archivist here.
     """
     async with _archivist(estate) as archive:
-        return await _look(archive, estate.outer_settings.kept_releases, say)
+        gone = await _forgotten(estate, archive.bucket, forget) if forget else ()
+        found = await _look(archive, estate.outer_settings.kept_releases, gone, say)
+        return replace(found, wrong=await _wrong(archive, say)) if verify else found
 
 
 async def prune(estate: Estate, agreed: Archived, say: Say) -> Pruned:
-    """Delete what no kept release names, and after that the records that keep nothing.
+    """Delete what no kept release names and what is known to be damaged, and after that the records that
+    keep nothing.
 
     It is looked at again under a lease, for which syncs wait; what somebody needs by now stays, and nothing
     goes that was not agreed to. After an interruption the rest goes the next time.
@@ -94,8 +109,9 @@ async def prune(estate: Estate, agreed: Archived, say: Say) -> Pruned:
         who = await caller(estate.outer_outputs()["location"])
         holder = Holder(who.who, secrets.token_hex(8), who.host)
         async with hold(own.bucket, PRUNE, holder, patience=0, say=lambda line: say(str(line))) as lease:
-            now = await _look(archive, estate.outer_settings.kept_releases, say)
-            free = sorted(set(now.free) & set(agreed.free), key=lambda each: each.sha256)
+            now = await _look(archive, estate.outer_settings.kept_releases, agreed.forgotten, say)
+            going = {*(set(now.free) & set(agreed.free)), *(agreed.wrong or ())}
+            free = sorted(going, key=lambda each: each.sha256)
             old = sorted(set(now.old) & set(agreed.old), key=lambda each: each.name)
             gone: list[Content] = []
             # In portions: who lost the lease in between must not go on.
@@ -134,11 +150,61 @@ async def _archivist(estate: Estate) -> AsyncIterator[_Archive]:
         yield _Archive(Bucket(google, bucket))
 
 
-async def _look(archive: _Archive, newest: int, say: Say) -> Archived:
+async def _forgotten(estate: Estate, bucket: Bucket, forget: Iterable[Gone]) -> list[Record]:
+    """The records of stacks that are to be forgotten.
+
+    Raises:
+        InputError: there is none, or the checkout's own inner stack is up with a release of it.
+    """
+    there, in_use = await records(bucket), _in_use(estate)
+    found: list[Record] = []
+    for gone in forget:
+        meant = [each for each in there if gone.fits(each.stack)]
+        if not meant:
+            known = ", ".join(sorted({f"{each.stack.project}/{each.stack.location}" for each in there}))
+            raise InputError(
+                f"{gone.text}: no release went there; the archive knows {known or 'of no inner stack yet'}"
+            )
+        for each in meant:
+            if each.stack in in_use:
+                raise InputError(
+                    f"{each.stack} is in use: the stack {estate.inner_name} is up and has a release of it; "
+                    "forget it after it is destroyed, or after its release is deleted"
+                )
+        found += meant
+    return found
+
+
+def _in_use(estate: Estate) -> set[Stack]:
+    try:
+        outputs = estate.inner_outputs()
+    except InputError:
+        return set()  # it is not up
+    project, location = outputs["project"], outputs["location"]
+    return {Stack(project, location, workload) for workload in releases.released(estate.releases)}
+
+
+async def _wrong(archive: _Archive, say: Say) -> tuple[Content, ...]:
+    """What has other bytes than its name says; reads everything."""
+    contents = await archive.contents.contents()
+    size, read = sum(each.size for each in contents), 0
+
+    async def intact(content: Content) -> bool:
+        nonlocal read
+        say(f"reading {megabytes(size)} in {len(contents)} files: {megabytes(read)} are read")
+        found = await archive.contents.intact(content)
+        read += content.size
+        return found
+
+    whole = await together(map(intact, contents), at_once=_READ_AT_ONCE)
+    return tuple(each for each, right in zip(contents, whole, strict=True) if not right)
+
+
+async def _look(archive: _Archive, newest: int, gone: Collection[Record], say: Say) -> Archived:
     # The files first: what comes later is not among them, and so can't go.
     say("listing what the archive keeps")
     contents = {each.sha256: each for each in await archive.contents.contents()}
-    retention = retain(await records(archive.bucket), newest)
+    retention = retain(await records(archive.bucket), newest, set(gone))
     say(f"reading which files {len(retention.kept)} kept releases name")
     needed = await _needed(archive.bucket, retention.kept)
     now: datetime = await archive.bucket.now()
@@ -162,6 +228,7 @@ async def _look(archive: _Archive, newest: int, say: Say) -> Archived:
             )
         ),
         retention.old,
+        tuple(sorted(set(gone) & set(retention.old), key=lambda each: each.name)),
     )
 
 

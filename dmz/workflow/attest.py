@@ -18,7 +18,7 @@ from dmz.artifact import Kind
 from dmz.attestations import Held, Place, line, newest
 from dmz.errors import InputError, RefusedError, TransferError
 from dmz.promotion import release as releases
-from dmz.promotion import statement
+from dmz.promotion import statement, withdrawal
 from dmz.promotion.attestation import Trust
 from dmz.promotion.base_image import BaseImage, base_image, base_images
 from dmz.promotion.entry import Entry
@@ -26,7 +26,7 @@ from dmz.promotion.evidence import Evidence
 from dmz.promotion.lockfiles import names
 from dmz.promotion.release import Release
 from dmz.promotion.rules.rule import Context
-from dmz.promotion.screening import Screening, explain
+from dmz.promotion.screening import Screening, refusal
 from dmz.promotion.statement import Attestation, Input, Role
 from dmz.promotion.summary import Refusal
 from dmz.promotion.verdict import Verdict
@@ -57,6 +57,8 @@ class Attested:
     """Its time, and the SHA-256 of the envelope."""
     made: bool
     """Whether it was made now; if not, there was one of the same inputs that still holds."""
+    unseen: str = ""
+    """Why nobody could look at what was withdrawn at once inside; empty: nothing of it is in the release."""
 
     @property
     def kept(self) -> str:
@@ -75,7 +77,8 @@ async def attest(
 
     Raises:
         ScreeningRefusedError: something in a release is refused by now; nothing was signed.
-        RefusedError: the checkout is not what was merged, or a repository has other bytes than a lock.
+        RefusedError: the checkout is not what was merged, a release names what was withdrawn at once, or a
+            repository has other bytes than a lock.
         InputError: a release does not read, or nobody may act as the attestor here.
         TransferError: a service did not answer, or its answer was damaged.
     """
@@ -101,6 +104,8 @@ async def attest(
     async with connect(location) as google, connect(location, impersonate=attestor) as own:
         signer = Signer(SigningKey(own, outputs["attestationKey"]), Bucket(own, place.bucket), place)
         judge = await screening(estate, google, say)
+        # Also of a release that is attested: the sync would refuse it.
+        withdrawal.check(releases.union(found), judge.context.withdrawn)
         inputs = _inputs(estate, judge, commit)
         # Every release is judged before the first is signed.
         todo: list[tuple[Release, Held | None, list[Input]]] = []
@@ -110,9 +115,11 @@ async def attest(
             todo.append((release, held, further))
         return tuple(
             [
-                Attested(release, held.attestation, line(held.envelope), made=False)
+                Attested(release, held.attestation, line(held.envelope), False, judge.context.unseen)
                 if held
-                else await _signed(signer, str(settings.policy), release, [*inputs, *further], say)
+                else await _signed(
+                    signer, str(settings.policy), release, [*inputs, *further], judge.context.unseen, say
+                )
                 for release, held, further in todo
             ]
         )
@@ -124,8 +131,10 @@ def _paths(estate: Estate, found: Iterable[Release]) -> list[PurePosixPath]:
     And the stack's configuration, which says which policy counts and what the base image is.
     """
     settings, sources = estate.inner_settings, estate.policy.sources
-    lists = [*([sources.deny_list] if sources.deny_list else []), *sources.end_of_life]
-    inside = (Path(estate.policy.folder, each).resolve() for each in lists)
+    named = [*([sources.deny_list] if sources.deny_list else []), *sources.end_of_life]
+    lists = [Path(estate.policy.folder, each) for each in named]
+    lists += [file.path for rule in estate.policy.rules for file in rule.lists]
+    inside = (each.resolve() for each in lists)
     return [
         *(settings.releases / name for release in found for name in names(release.workload)),
         PurePosixPath(f"Pulumi.{estate.inner_name}.yaml"),
@@ -145,6 +154,11 @@ def _inputs(estate: Estate, judge: Screening, commit: str | None) -> list[Input]
     return [
         Input(Role.WAIVERS, folder, judge.waivers.digest, folder),
         *(Input(Role.ADVISORIES, each.name, each.digest, as_of=each.as_of) for each in judge.sources),
+        *(
+            Input(Role.LIST, f"{rule.name}: {file.path.name}", file.digest)
+            for rule in judge.policy.rules
+            for file in rule.lists
+        ),
         *([Input(Role.COMMIT, "HEAD", commit)] if commit else []),
     ]
 
@@ -162,7 +176,9 @@ def _compared(inputs: Iterable[Input]) -> set[tuple[Role, str, str]]:
     # The locks are the release's, or it would not hold; waivers in use follow from the rest; and another
     # commit with the same files says nothing new.
     return {
-        (each.role, each.name, each.digest) for each in inputs if each.role in {Role.WAIVERS, Role.ADVISORIES}
+        (each.role, each.name, each.digest)
+        for each in inputs
+        if each.role in {Role.WAIVERS, Role.ADVISORIES, Role.LIST}
     }
 
 
@@ -191,7 +207,7 @@ async def _judged(
         before = {entry.artifact.key: entry for entry in previous}
         context = Context(judge.context.today, asked, before)
         own = Screening(judge.policy, judge.sources, judge.waivers, image, context)
-        return [own.judge(each) for each in evidence]
+        return own.judge_all(evidence)
 
     say(f"judging {len(evidence)} artifacts by the policy")
     verdicts = judged(())
@@ -238,7 +254,7 @@ def _refuse(release: Release, stopped: Sequence[Verdict], image: BaseImage) -> N
     if stopped:
         raise ScreeningRefusedError(
             f"the release of {release.workload} is not attested: "
-            + " ".join(explain(verdict, None) for verdict in stopped)
+            + " ".join(map(refusal, stopped))
             + " Screen again: dmz screen.",
             [found for verdict in stopped for found in Refusal.of(verdict, None, image)],
         )
@@ -269,8 +285,8 @@ def _archived(outer: Outer) -> list[Input]:
 
 
 async def _signed(
-    signer: Signer, policy: str, release: Release, inputs: Sequence[Input], say: Say
+    signer: Signer, policy: str, release: Release, inputs: Sequence[Input], unseen: str, say: Say
 ) -> Attested:
     say(f"signing the release of {release.workload}")
     made, envelope = await signer.sign(policy, release, inputs)
-    return Attested(release, made, line(envelope), made=True)
+    return Attested(release, made, line(envelope), True, unseen)

@@ -128,7 +128,7 @@ async def prove_python(
         {wheel.name: data for wheel, data in zip(wheels, metadata, strict=True)},
     )
     try:
-        async with Uv.session(shelf, image) as uv:
+        async with Uv.session(shelf, image, once=True) as uv:
             pins = await uv.compile(workload.python, overrides=workload.python_overrides)
     except UnsatisfiableError as error:
         said = lacking(shelf, image, workload)

@@ -31,7 +31,6 @@ from dmz.workflow.kept import Kept
 _AT_ONCE: Final = 16
 _TELL: Final = 50
 """After how many distributions a line says how far it is."""
-_GONE: Final = "upstream does not offer it any more"
 """Why what upstream took away counts as taken back: what a remote repository keeps outlives it."""
 
 
@@ -188,11 +187,11 @@ class PythonFacts:
         )
         if page is None:
             return evidence
-        yanked = _GONE if file is None else (file.reason if file.yanked else None)
         return replace(
             evidence,
             status=Status(page.status) if page.status in set(Status) else None,
-            yanked=yanked,
+            yanked=file.reason if file and file.yanked else None,
+            deleted=file is None,
             last_upload=max((each.moment for each in page.files if each.moment), default=None),
             publisher=await self._publisher(file) if file else None,
             former_publisher=await self._former(page, artifact.version),

@@ -115,7 +115,7 @@ def _open(image: BaseImage, debs: Sequence[Deb], wheels: Sequence[Wheel], base: 
 async def _wheels(facts: Outer, workload: Workload) -> tuple[tuple[Wheel, ...], list[str]]:
     if not workload.python:
         return (), []
-    async with facts.resolution() as session:
+    async with facts.resolution(once=True) as session:
         pins = await session.pins(workload.python, overrides=workload.python_overrides)
         files = await session.wheels(pins)
         newer = await session.newer_sdists(pins)

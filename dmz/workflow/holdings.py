@@ -11,6 +11,7 @@ from dmz.errors import TransferError
 from dmz.promotion.base_image import BaseImage
 from dmz.promotion.verification import Held
 from dmz.registries.apt import AptRegistry
+from dmz.registries.archive import BucketArchive
 from dmz.registries.concurrency import together
 from dmz.registries.files import BucketRegistry
 from dmz.registries.google import Google
@@ -20,13 +21,19 @@ from dmz.registries.python import PythonRegistry
 from dmz.workflow.kept import Kept
 
 
-async def held_inside(google: Google, outputs: Mapping[str, Any]) -> list[Stored]:
-    """Everything that the inner repositories hold, from their own record."""
+async def held_inside(google: Google, outputs: Mapping[str, Any], archive: str | None = None) -> list[Stored]:
+    """Everything that the inner repositories hold, from their own record.
+
+    Args:
+        outputs: the inner stack's.
+        archive: outer's bucket, which vouches for workload files' bytes; None: their names are believed.
+    """
+    vouches = BucketArchive(google, archive) if archive else None
     project, location = outputs["project"], outputs["location"]
     registries: list[Registry] = [
         PythonRegistry(google, project, location, outputs["pythonRepository"]),
         AptRegistry(google, project, location, outputs["aptRepository"]),
-        BucketRegistry(google, outputs["releaseBucket"]),
+        BucketRegistry(google, outputs["releaseBucket"], archive=vouches),
     ]
     lists = await together(registry.list() for registry in registries)
     return sorted(stored for found in lists for stored in found)

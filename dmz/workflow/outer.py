@@ -223,8 +223,11 @@ class Outer:
             entries.append(Entry(_wheel(wheel.name, wheel.version, described, origin, why)))
         return entries
 
-    def resolution(self, built: Sequence[Artifact] = ()) -> AbstractAsyncContextManager[PythonResolution]:
-        """A session of resolutions against the Python repository; `built` wheels take part."""
+    def resolution(
+        self, built: Sequence[Artifact] = (), *, once: bool = False
+    ) -> AbstractAsyncContextManager[PythonResolution]:
+        """A session of resolutions, or of one (`once`), against the Python repository; `built` wheels take
+        part."""
         return resolution(
             self.google,
             self.remote,
@@ -232,6 +235,7 @@ class Outer:
             upstream=lambda: upstream_of(self.google, *self._place, self.remote_id),
             built=built,
             built_from=self.built_registry,
+            once=once,
         )
 
     async def _facts(self) -> PythonFacts:

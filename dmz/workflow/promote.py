@@ -17,7 +17,7 @@ from dmz.sync.shard import Promoted
 from dmz.sync.shard import promote as copy_part
 from dmz.workflow.claims import Say
 from dmz.workflow.estate import Estate
-from dmz.workflow.plan import SYNC, approved_before, plan
+from dmz.workflow.plan import adopts, approved_before, plan
 
 _OUTER: Final = (
     *("project", "filesBucket", "archiveBucket", "attestationsBucket", "attestationPublicKey"),
@@ -36,8 +36,7 @@ async def promote(estate: Estate, shard: Shard, say: Say) -> Promoted:
         RefusedError: a release is not attested, or the sync would refuse the plan; nothing was copied.
         TransferError: an artifact could not be copied; run it again.
     """
-    adopt = estate.inner_settings.adopt or bool(estate.inner.resources(SYNC))
-    return await copy_part(_inputs(estate), approved_before(estate), shard, adopt=adopt, tell=say)
+    return await copy_part(_inputs(estate), approved_before(estate), shard, adopt=adopts(estate), tell=say)
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ async def admit(
     settled = await settle(Setting(judge, workload, image, outer, base, say), found)
     refused = [*(each for one, other in before for each in Refusal.of(one, other, image)), *settled.refused]
     explanations = [*(explain(one, other) for one, other in before), *settled.explanations]
-    verdicts = [judge.judge(each) for each in settled.evidence]
+    verdicts = judge.judge_all(settled.evidence)
     _refuse([verdict for verdict in verdicts if not verdict.admitted], estate)
     made = Release(
         workload=workload.name,

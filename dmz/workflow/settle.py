@@ -19,7 +19,7 @@ from dmz.promotion.evidence import Evidence
 from dmz.promotion.explanation import Need, told
 from dmz.promotion.installed import Installed
 from dmz.promotion.remedy import Conflict, Mended, Pins, Search
-from dmz.promotion.screening import Remedy, Screening, explain
+from dmz.promotion.screening import Remedy, Screening, explain, refusal
 from dmz.promotion.summary import Refusal
 from dmz.promotion.verdict import Verdict
 from dmz.promotion.versions import is_pep440
@@ -78,7 +78,7 @@ async def settle(setting: Setting, found: Sequence[Evidence]) -> Settled:
 
 
 def _stopped(setting: Setting, found: Iterable[Evidence]) -> list[Verdict]:
-    return [verdict for verdict in map(setting.judge.judge, found) if not verdict.admitted]
+    return [verdict for verdict in setting.judge.judge_all(found) if not verdict.admitted]
 
 
 async def _python(setting: Setting, found: Sequence[Evidence]) -> Settled:
@@ -92,7 +92,8 @@ async def _python(setting: Setting, found: Sequence[Evidence]) -> Settled:
         first = _pins(found)
         outcome = await Search(asked, judge, setting.workload.python, first, _relaxed).run()
         if isinstance(outcome, Conflict):
-            words = await _python_words(session, outcome, found)
+            waivable = all(each.waivable for each in judge.verdicts.values())
+            words = await _python_words(session, outcome, found, waivable)
             raise _hopeless(setting, outcome, judge, first, words)
         return _settled(setting, outcome, judge, first, asked.why)
 
@@ -106,7 +107,7 @@ async def _debian(setting: Setting, found: Sequence[Evidence]) -> Settled:
         lack = "what the base image comes with is not known" if available() else "this machine has no apt-get"
         words = f"no other version can be looked for, as {lack}"
         raise ScreeningRefusedError(
-            " ".join([*(explain(each, None) for each in stopped), f"{_UNWRITTEN}: {words}."]),
+            " ".join([*map(refusal, stopped), f"{_UNWRITTEN}: {words}."]),
             [found for each in stopped for found in Refusal.of(each, None, setting.image)],
         )
     suites = await DebianResolution.of(setting.facts.suites, names, setting.base, setting.image.architecture)
@@ -158,8 +159,7 @@ def _settled(
 
 
 def _gone(verdict: Verdict) -> str:
-    text = explain(verdict, Remedy("", True))
-    return f"{text.rsplit(' Version ', 1)[0]} Nothing needs it any more."
+    return f"{refusal(verdict)} Nothing needs it any more."
 
 
 def _change(outcome: Mended, first: Pins) -> str:
@@ -189,9 +189,8 @@ def _hopeless(
     ]
     ways = {way.name: Remedy(way.version, False) for way in outcome.ways}
     # What would help is in the sentence at the end, where it was tried.
-    reasons = [explain(verdict, Remedy("", True)).rsplit(" Version ", 1)[0] for verdict in stopped]
     return ScreeningRefusedError(
-        f"{' '.join(reasons)} {_UNWRITTEN}: {words}.",
+        f"{' '.join(map(refusal, stopped))} {_UNWRITTEN}: {words}.",
         [
             found
             for verdict in stopped
@@ -200,7 +199,9 @@ def _hopeless(
     )
 
 
-async def _python_words(session: PythonResolution, outcome: Conflict, found: Sequence[Evidence]) -> str:
+async def _python_words(
+    session: PythonResolution, outcome: Conflict, found: Sequence[Evidence], waivable: bool
+) -> str:
     """The conflict, with who needs what in the resolution that was refused."""
     first = {each.entry.artifact.name: each.entry.artifact for each in found}
     needs: dict[str, list[Need]] = {}
@@ -217,7 +218,7 @@ async def _python_words(session: PythonResolution, outcome: Conflict, found: Seq
             needs[name].append(Need(f"{parent} {first[parent].version}", said))
         versions = {*filter(is_pep440, await session.versions(name)), *outcome.excluded[name]}
         offered[name] = sorted(versions, key=Version)
-    return told(outcome, needs, offered, _pins(found))
+    return told(outcome, needs, offered, _pins(found), waivable)
 
 
 def _chain(name: str, why: Mapping[str, Sequence[str]], asked: Collection[str]) -> list[str]:

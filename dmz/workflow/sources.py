@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from dmz.cache import cache_folder
-from dmz.errors import RefusedError
+from dmz.errors import InputError, RefusedError, TransferError
 from dmz.promotion import release as releases
 from dmz.promotion.base_image import BaseImage
 from dmz.promotion.evidence import Source
@@ -20,7 +21,9 @@ from dmz.promotion.screening import Screening
 from dmz.promotion.sources.artifact_analysis import ArtifactAnalysis
 from dmz.promotion.sources.configured import local
 from dmz.registries.artifact_analysis import occurrences
+from dmz.registries.bucket import Bucket
 from dmz.registries.google import Google
+from dmz.sync.withdrawn import withdrawn
 from dmz.workflow.claims import Say
 from dmz.workflow.estate import Estate
 
@@ -30,9 +33,12 @@ async def screening(
 ) -> Screening:
     """A screening by the checkout's policy and waivers, of the workload and against its release of now.
 
+    What was withdrawn at once is refused besides, as far as it can be seen from here; without an inner stack
+    nothing was.
+
     Args:
-        google: to ask Artifact Analysis, where the policy wants that; None: without any service, which a
-            policy that wants one refuses.
+        google: to ask Artifact Analysis, where the policy wants that, and inner's release bucket; None:
+            without any service, which a policy that wants one refuses.
         today: the moment that it judges for; None: now.
 
     Raises:
@@ -41,7 +47,10 @@ async def screening(
     """
     now = today or datetime.now(UTC)
     found = await sources(estate, estate.base_image, google, now, say)
-    return Screening(estate.policy, found, estate.waivers, estate.base_image, context(estate, now))
+    known = context(estate, now)
+    if google is not None:
+        known = await with_withdrawn(known, estate, google, say)
+    return Screening(estate.policy, found, estate.waivers, estate.base_image, known)
 
 
 async def sources(
@@ -59,6 +68,24 @@ async def sources(
         say("asking Artifact Analysis")
         found.append(await _artifact_analysis(google, estate.outer_outputs(), now))
     return found
+
+
+async def with_withdrawn(known: Context, estate: Estate, google: Google, say: Say) -> Context:
+    """The same with what was withdrawn at once inside.
+
+    Who may not read inner's release bucket does without: the sync, which reads it, refuses all the same.
+    """
+    try:
+        bucket = estate.inner_outputs().get("releaseBucket")
+    except InputError:
+        return known  # it is not up, so that nothing was withdrawn
+    if not bucket:
+        return known
+    say("looking at what was withdrawn at once")
+    try:
+        return replace(known, withdrawn=await withdrawn(Bucket(google, bucket)))
+    except TransferError as error:
+        return replace(known, unseen=str(error))
 
 
 def context(estate: Estate, today: datetime) -> Context:

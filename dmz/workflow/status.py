@@ -24,7 +24,7 @@ from dmz.workflow.claims import Say
 from dmz.workflow.estate import Estate
 from dmz.workflow.outer import Outer
 from dmz.workflow.published import published
-from dmz.workflow.sources import local_sources, sources
+from dmz.workflow.sources import local_sources, sources, with_withdrawn
 
 
 @dataclass(frozen=True)
@@ -146,9 +146,12 @@ class _Look:
         image = base_image(release.runtime, base_images(estate.inner_settings.base_images))
         if release.runtime not in self._sources:
             self._sources[release.runtime] = await self._open(image)
-        judge = Screening(
-            estate.policy, self._sources[release.runtime], estate.waivers, image, context(release, self._now)
-        )
+        known = context(release, self._now)
+        if self._google:
+            known = await with_withdrawn(known, estate, self._google, self._say)
+            if known.unseen:
+                self._notes.append(f"what was withdrawn at once was not looked at: {known.unseen}")
+        judge = Screening(estate.policy, self._sources[release.runtime], estate.waivers, image, known)
         return stand(release, judge, await self._known(release, image))
 
     async def _open(self, image: BaseImage) -> list[Source]:

@@ -95,6 +95,6 @@ async def verify(
         say("reading what the outer repositories have")
         outside = await held_outside(google, outer, estate.base_image, release.artifacts)
         say("reading what the inner repositories have")
-        inside = await held_inside(google, inner)
+        inside = await held_inside(google, inner, outer.get("archiveBucket"))
     found = differences(release.artifacts, outside.held, inside, report.held, others)
     return Verified(release, report, tuple(found), outside.archived)

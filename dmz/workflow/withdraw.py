@@ -84,6 +84,7 @@ async def withdraw(estate: Estate, wanted: Wanted, reason: str, say: Say) -> Use
         connect(outputs["location"], impersonate=account) as google,
         _alone(outputs, account, say, "withdraw") as run,
     ):
+        google.guard.check = run.check
         say("looking at what the inner repositories hold")
         # Once more: what was seen before may have changed until the lease was held.
         everything = await held_inside(google, outputs)
@@ -118,6 +119,7 @@ async def undo(estate: Estate, wanted: Wanted, reason: str, say: Say) -> tuple[W
         connect(outputs["location"], impersonate=account) as google,
         _alone(outputs, account, say, "undo") as run,
     ):
+        google.guard.check = run.check
         bucket = Bucket(google, outputs["releaseBucket"])
         say("looking at what was withdrawn")
         found = tuple(each for each in (await withdrawn(bucket)).values() if _meant(wanted, each))

@@ -51,7 +51,7 @@ def _recorded(inner: Inner) -> Counter[tuple[Kind, str]]:
         for file in box.call("GET", "artifactregistry", f"{parent}/files").get("files", []):
             (digest,) = (each["value"] for each in file["hashes"] if each["type"] == "SHA256")
             found[kind, base64.b64decode(digest).hex()] += 1
-    for name in _objects(inner, inner.bucket):
+    for name in objects(inner, inner.bucket):
         if name.startswith("files/"):
             found[Kind.FILE, name.split("/")[1]] += 1
     return found
@@ -59,12 +59,12 @@ def _recorded(inner: Inner) -> Counter[tuple[Kind, str]]:
 
 def _published(inner: Inner) -> None:
     (digest,) = inner.later.releases.values()
-    names = _objects(inner, inner.bucket)
+    names = objects(inner, inner.bucket)
     assert [name for name in names if name.startswith("current/")] == [f"current/{WORKLOAD}.json"]
-    assert json.loads(_read(inner, f"current/{WORKLOAD}.json")) == {"workload": WORKLOAD, "digest": digest}
+    assert json.loads(read(inner, f"current/{WORKLOAD}.json")) == {"workload": WORKLOAD, "digest": digest}
     release = releases.read(inner.later.release_folder, WORKLOAD)
     for name, body in release.files.items():
-        assert _read(inner, f"releases/{digest}/{name}") == body
+        assert read(inner, f"releases/{digest}/{name}") == body
     assert f"releases/{digest}/attestation.dsse.json" in names
 
 
@@ -75,7 +75,7 @@ def _archived(inner: Inner) -> None:
         answer = inner.world.box.send("GET", "storage", f"{base}/sha256%2F{digest}", alt="media")
         assert hashlib.sha256(answer.content).hexdigest() == digest, f"the archive lacks {digest}"
     (release,) = inner.later.releases.values()
-    assert any(f"-{release}" in name for name in _objects(inner, bucket)), "no record names the release"
+    assert any(f"-{release}" in name for name in objects(inner, bucket)), "no record names the release"
 
 
 def _nothing_half_written(inner: Inner) -> None:
@@ -95,12 +95,14 @@ async def _todo(inner: Inner) -> Plan:
     return plan(lines.parse(inner.later.packages), held, inner.before)
 
 
-def _objects(inner: Inner, bucket: str) -> list[str]:
+def objects(inner: Inner, bucket: str) -> list[str]:
+    """The names of what is in a bucket."""
     page = inner.world.box.call("GET", "storage", f"storage/v1/b/{bucket}/o")
     return [item["name"] for item in page.get("items", [])]
 
 
-def _read(inner: Inner, name: str) -> bytes:
+def read(inner: Inner, name: str) -> bytes:
+    """An object of inner's release bucket."""
     path = f"storage/v1/b/{inner.bucket}/o/{quote(name, safe='')}"
     answer = inner.world.box.send("GET", "storage", path, alt="media")
     assert answer.is_success, answer.text
@@ -109,7 +111,7 @@ def _read(inner: Inner, name: str) -> bytes:
 
 def staged(inner: Inner) -> list[str]:
     """The objects that wait for an import."""
-    return _objects(inner, f"{inner.project}-staging")
+    return objects(inner, f"{inner.project}-staging")
 
 
 def unknown(exchanges: list[Exchange]) -> list[str]:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.faults.afterwards import unknown
 from tests.faults.processes import killed
+from tests.faults.proxy import Proxy
 from tests.faults.syncing import run
 from tests.faults.world import Inner, World, serving
 
@@ -34,3 +35,11 @@ def inner(world: World, model: Inner) -> Iterator[Inner]:
     yield made
     assert unknown(world.proxy.exchanges) == [], "a new kind of request: give it a row in steps.py"
     world.proxy.forget()
+
+
+@pytest.fixture
+def line(inner: Inner) -> Iterator[Proxy]:
+    """Another way to the cloud, for one of two who work at the same time."""
+    made = Proxy(dict(inner.world.box.cloud.endpoints))
+    yield made
+    made.close()

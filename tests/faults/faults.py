@@ -9,10 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import httpx
 from aiohttp import web
+from multidict import CIMultiDict
 
-from tests.faults.proxy import Answer, Arrived, FaultAction
+from tests.faults.proxy import HOP, Answer, Arrived, FaultAction
 from tests.faults.steps import Step
+from tests.faults.world import Inner
 
 HANG: Final = 0.3
 """Seconds after which the sync gives up on an answer, where a test lets it wait for one."""
@@ -34,6 +37,8 @@ class Fault:
     """Whether the sync has to wait for an answer that never comes."""
     slow: bool = False
     """Whether another one that the usual run tries at every step is much like it."""
+    times: int = 1
+    """Requests of a kind that it befalls, one after the other."""
 
     def __str__(self) -> str:
         return self.name
@@ -108,24 +113,38 @@ async def _doubled(arrived: Arrived) -> web.StreamResponse:
     return await arrived.answer(await arrived.forward())
 
 
+async def changed_on_its_way(arrived: Arrived) -> web.StreamResponse:
+    """What reaches the cloud is as long, and the last byte of the file in it is another."""
+    body = bytearray(await arrived.read())
+    body[body.rindex(b"\r\n--") - 1] ^= 1
+    arrived.replace(bytes(body))
+    return await arrived.answer(await arrived.forward())
+
+
 async def _wrong_hash(arrived: Arrived) -> web.StreamResponse:
     """The listing says another digest of the first file that it has."""
     answer = await arrived.forward()
-    return await arrived.answer(replace(answer, body=_changed(answer.body)))
+    return await arrived.answer(replace(answer, body=_changed(answer.body, 1)))
 
 
-def _changed(body: bytes) -> bytes:
+async def wrong_hashes(arrived: Arrived) -> web.StreamResponse:
+    """The listing says another digest of every file."""
+    answer = await arrived.forward()
+    return await arrived.answer(replace(answer, body=_changed(answer.body, 0)))
+
+
+def _changed(body: bytes, count: int) -> bytes:
     if body.startswith(b"\x1f\x8b"):
-        return gzip.compress(_changed(gzip.decompress(body)), mtime=0)
+        return gzip.compress(_changed(gzip.decompress(body), count), mtime=0)
     text = body.decode()
     for pattern in (
         r'("type": ?"SHA256", ?"value": ?")(.)',
         r"(SHA256: )(.)",
         r"(SHA256:\n )(.)",
-        r"(files/)([0-9a-f])",
+        r'("name": ?"(?:files/|sha256/)?)([0-9a-f])(?=[0-9a-f]{63})',  # an object is called by its digest
     ):
         if re.search(pattern, text):
-            return re.sub(pattern, lambda found: found[1] + _other(found[2]), text, count=1).encode()
+            return re.sub(pattern, lambda found: found[1] + _other(found[2]), text, count=count).encode()
     return body
 
 
@@ -146,7 +165,7 @@ async def _entries_twice(arrived: Arrived) -> web.StreamResponse:
 
 
 async def _lags(arrived: Arrived) -> web.StreamResponse:
-    """The listing is still what it was at the first look."""
+    """The listing is still what it was at the first look, or before all: see `seen_before`."""
     proxy, path = arrived.proxy, arrived.exchange.path
     fresh = await arrived.forward()
     stale: Answer = proxy.stale.setdefault(path, fresh)
@@ -155,6 +174,21 @@ async def _lags(arrived: Arrived) -> web.StreamResponse:
 
 def _tagged(*tags: str) -> Callable[[Step], bool]:
     return lambda step: bool(step.tags & set(tags))
+
+
+def seen_before(inner: Inner) -> None:
+    """Note the index as it is now: a sync looks at it only when it should show something new."""
+    path = f"/projects/{inner.project}/dists/apt/InRelease"
+    address, bearer = inner.world.box.cloud.endpoints["apt"], f"Bearer {inner.reader}"
+    answer = httpx.get(address + path, headers={"Authorization": bearer}, trust_env=False)
+    assert answer.is_success, answer.text
+    headers = CIMultiDict((name, value) for name, value in answer.headers.items() if name not in HOP)
+    inner.world.proxy.stale[path] = Answer(answer.status_code, headers, answer.content)
+
+
+def _tells(step: Step) -> bool:
+    """Whether its answers have a body."""
+    return "mute" not in step.tags
 
 
 _BUSY: Final = "Quota exceeded for quota metric 'Requests'."
@@ -170,13 +204,14 @@ FAULTS: Final = (
     Fault("503", _status(503, "The service is currently unavailable."), survived=True),
     Fault("401", _status(401, "Request had invalid authentication credentials."), slow=True),
     Fault("disk full", _status(507, "No space left on device."), _tagged("upload")),
-    Fault("truncated", _truncated, survived=True),
-    Fault("ends early", _ends_early),
-    Fault("other bytes", _other_bytes, misleads=True),
+    Fault("truncated", _truncated, _tells, survived=True),
+    Fault("ends early", _ends_early, _tells),
+    Fault("other bytes", _other_bytes, _tells, misleads=True),
+    Fault("changed on its way", changed_on_its_way, _tagged("checked")),
     Fault("another's answer", _nonsense, slow=True),
     Fault("delivered twice", _doubled, survived=True),
-    Fault("wrong hash", _wrong_hash, _tagged("files", "index", "objects"), misleads=True),
-    Fault("entries twice", _entries_twice, _tagged("files", "objects"), survived=True),
-    Fault("lags", _lags, _tagged("lags"), survived=True),
+    Fault("wrong hash", _wrong_hash, _tagged("digests"), misleads=True),
+    Fault("entries twice", _entries_twice, _tagged("entries"), survived=True),
+    Fault("lags", _lags, _tagged("lags"), survived=True, times=3),
 )
 """The columns of the matrix; `survived` is for once: what stays broken ends the sync."""

@@ -26,16 +26,24 @@ _CONTEXT.set_forkserver_preload(["tests.faults.processes"])
 
 def start(inner: Inner, work: Callable[..., object] = run, *arguments: Any) -> BaseProcess:
     """Begin the later release's sync, or other work on its inputs, in a process of its own."""
-    process = _CONTEXT.Process(
-        target=_carry_out,
-        args=(inner.world.environment(), work, inner.later, inner.before, *arguments),
-    )
+    return apart(inner.world.environment(), work, inner.later, inner.before, *arguments)
+
+
+def apart(environment: dict[str, str], work: Callable[..., object], *arguments: Any) -> BaseProcess:
+    """Begin any work in a process of its own."""
+    process = _CONTEXT.Process(target=_carry_out, args=(environment, work, *arguments))
     process.start()
     return process
 
 
-def killed(inner: Inner, when: Callable[[Exchange, str], bool]) -> str:
-    """Begin the later release's sync, and kill it at the first moment that `when` says; where that was.
+def killed(
+    inner: Inner,
+    when: Callable[[Exchange, str], bool],
+    work: Callable[..., object] = run,
+    *arguments: Any,
+) -> str:
+    """Begin the later release's sync, or other work on its inputs, and kill it at the first moment that
+    `when` says; where that was.
 
     `when` is asked about each request that comes, each part of a body, and each answer of the cloud.
     """
@@ -51,9 +59,10 @@ def killed(inner: Inner, when: Callable[[Exchange, str], bool]) -> str:
             where = f"{exchange.step}, {what}"
 
     proxy.watch = watch
-    process = start(inner)
+    process = start(inner, work, *arguments)
     started.set()
     process.join()
+    proxy.wait()
     gone = proxy.watch is None
     proxy.watch = None
     assert process.exitcode == (-signal.SIGKILL if gone else 0), process.exitcode

@@ -8,6 +8,7 @@ import json
 import re
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -20,7 +21,7 @@ from yarl import URL
 from tests.faults.steps import Step, step_of
 from tests.sandbox.data.harness import Loop
 
-_HOP: Final = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer"}
+HOP: Final = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer"}
 """Fields that are about one connection (RFC 9110, 7.6.1)."""
 _KEPT: Final = 1 << 16
 """Bytes of a request's body that are kept: enough for a name in a form, and for a small object whole."""
@@ -41,6 +42,8 @@ class Exchange:
     statuses: list[int] = field(default_factory=list)
     """What the cloud answered, each time that the request was passed on."""
     fault: str = ""
+    over: bool = False
+    """Whether nothing more will come of it."""
 
     @property
     def done(self) -> bool:
@@ -82,6 +85,14 @@ class Injection:
     """Requests that pass before."""
     hit: int = 0
     """How often it happened."""
+    idle: int = 0
+    """How often of these nothing was wrong for all that: the sync was told what the cloud answered, as if
+    nobody had come between."""
+
+    @property
+    def real(self) -> bool:
+        """Whether something went wrong."""
+        return self.hit > self.idle
 
 
 class Proxy:
@@ -93,6 +104,8 @@ class Proxy:
         self.exchanges: list[Exchange] = []
         self.injections: list[Injection] = []
         self.watch: Watch | None = None
+        self.usual: FaultAction = pass_on
+        """What happens to requests that no fault is meant for."""
         self.stale: dict[str, Answer] = {}
         """First answers by path, for a listing that lags."""
         self._targets = targets
@@ -115,6 +128,7 @@ class Proxy:
     def forget(self) -> None:
         """Begin anew: no faults, no notes."""
         self.injections, self.exchanges, self.stale, self.watch = [], [], {}, None
+        self.usual = pass_on
 
     def inject(self, step: Step, name: str, action: FaultAction, times: int = 1, skip: int = 0) -> Injection:
         """Break the next `times` requests of a kind."""
@@ -147,8 +161,16 @@ class Proxy:
                 injection.times -= 1
                 injection.hit += 1
                 exchange.fault = injection.name
+                arrived.injection = injection
                 return await self._deal(arrived, injection.action)
-        return await self._deal(arrived, pass_on)
+        return await self._deal(arrived, self.usual)
+
+    def wait(self) -> None:
+        """Wait until all that was sent so far has been dealt with: a kill does not call it back."""
+        until = time.monotonic() + 30
+        for exchange in list(self.exchanges):
+            while not exchange.over and time.monotonic() < until:
+                time.sleep(0.005)
 
     async def _deal(self, arrived: Arrived, action: FaultAction) -> web.StreamResponse:
         try:
@@ -156,6 +178,8 @@ class Proxy:
         except (aiohttp.ClientError, OSError):  # the sync went away in the middle, or was killed
             arrived.reset()
             return web.Response()
+        finally:
+            arrived.exchange.over = True
 
     def _tell(self, exchange: Exchange, what: str) -> None:
         if self.watch is not None:
@@ -169,8 +193,11 @@ class Arrived:
         self.proxy = proxy
         self.request = request
         self.exchange = exchange
+        self.injection: Injection | None = None
         self._url = url
         self._body: bytes | None = None
+        self._replaced = False
+        self._right: Answer | None = None
 
     async def read(self) -> bytes:
         """The whole body; it can be forwarded more than once then."""
@@ -179,10 +206,14 @@ class Arrived:
             self.exchange.head = self._body[:_KEPT]
         return self._body
 
+    def replace(self, body: bytes) -> None:
+        """Another body than the one that came; announced with the length of that."""
+        self._body, self._replaced = body, True
+
     async def forward(self) -> Answer:
         """Pass the request on to the cloud, as it comes; what it answers."""
         headers = CIMultiDict(
-            (name, value) for name, value in self.request.headers.items() if name.lower() not in _HOP
+            (name, value) for name, value in self.request.headers.items() if name.lower() not in HOP
         )
         body: Any = self._body
         if body is None and self.request.can_read_body:
@@ -193,10 +224,13 @@ class Arrived:
             data = await response.read()
             self.exchange.statuses.append(response.status)
             kept = CIMultiDict(
-                (name, value) for name, value in response.headers.items() if name.lower() not in _HOP
+                (name, value) for name, value in response.headers.items() if name.lower() not in HOP
             )
         self.proxy._tell(self.exchange, "done")
-        return Answer(response.status, kept, _going_on(data) if self.request.method == "POST" else data)
+        self._right = Answer(
+            response.status, kept, _going_on(data) if self.request.method == "POST" else data
+        )
+        return self._right
 
     async def _stream(self) -> AsyncIterator[bytes]:
         async for chunk in self.request.content.iter_any():
@@ -206,13 +240,15 @@ class Arrived:
             yield chunk
 
     async def answer(self, answer: Answer) -> web.StreamResponse:
-        """Tell the sync what the cloud answered."""
+        """Tell the sync what the cloud answered, or something else."""
+        self._note(self._right == answer and len(self.exchange.statuses) == 1 and not self._replaced)
         headers = answer.headers.copy()
         headers.popall(hdrs.CONTENT_LENGTH, None)
         return web.Response(status=answer.status, headers=headers, body=answer.body)
 
     async def partial(self, answer: Answer, size: int) -> web.StreamResponse:
         """Announce the whole answer, send `size` bytes of it and reset the connection."""
+        self._note(size == len(answer.body))
         headers = answer.headers.copy()
         headers[hdrs.CONTENT_LENGTH] = str(len(answer.body))
         response = web.StreamResponse(status=answer.status, headers=headers)
@@ -220,6 +256,10 @@ class Arrived:
         await response.write(answer.body[:size])
         self.reset()
         return response
+
+    def _note(self, idle: bool) -> None:
+        if self.injection is not None:
+            self.injection.idle += idle
 
     def reset(self) -> None:
         """End the connection with a reset (RST), as a machine does that went away."""

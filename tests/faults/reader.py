@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import unescape
@@ -43,6 +44,12 @@ class Reader:
 
     def close(self) -> None:
         self._client.close()
+
+    def catch_up(self) -> None:
+        """Wait until what is readable now was looked at, by the thread that does that all the time."""
+        seen, until = self.looks, time.monotonic() + 30
+        while self.looks < seen + 2 and time.monotonic() < until:  # the first may have begun before
+            time.sleep(0.005)
 
     def look(self) -> frozenset[str]:
         """Read everything once; the SHA-256 of what can be installed."""

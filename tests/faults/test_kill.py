@@ -1,26 +1,19 @@
-"""A sync that is killed: the next one ends in the same state, and repeats no finished transfer.
-
-`DMZ_FAULT_SEED=N` repeats a run.
-"""
+"""A sync, or a part of one, that is killed: the next one ends in the same state, and repeats no finished
+transfer."""
 
 from __future__ import annotations
 
-import os
-import random
 from pathlib import Path
 
 import pytest
 
 from tests.faults.afterwards import everything_is_right, repeated, staged
-from tests.faults.processes import killed
-from tests.faults.proxy import Exchange
+from tests.faults.chance import After, chance, points
+from tests.faults.processes import killed, start
 from tests.faults.reader import watching
 from tests.faults.strangers import put_all
-from tests.faults.syncing import run
+from tests.faults.syncing import run, shard
 from tests.faults.world import Inner, World
-
-SEED = int(os.environ.get("DMZ_FAULT_SEED") or random.SystemRandom().randrange(2**32))
-FEW, MANY = 5, 100
 
 
 @pytest.fixture(scope="module")
@@ -35,28 +28,41 @@ def moments(world: World, model: Inner) -> int:
     return len(happened)
 
 
-@pytest.mark.parametrize(
-    "point", [pytest.param(i, marks=[] if i < FEW else pytest.mark.slow) for i in range(MANY)]
-)
+@pytest.mark.parametrize("point", points(5, 100))
 def test_at_a_random_moment(inner: Inner, moments: int, point: int, tmp_path: Path) -> None:
-    chance = random.Random(f"{SEED}/{point}")
-    print(f"DMZ_FAULT_SEED={SEED} point {point}, {moments} moments")
-    proxy = inner.world.proxy
+    random, proxy = chance(point), inner.world.proxy
     # Half of the time somebody else was there before, and versions have to be cleared.
     strange = put_all(inner, tmp_path) if point % 2 else frozenset()
     with watching(inner, also=strange) as reader:
-        for _ in range(chance.choice((1, 1, 2, 3))):
-            left = chance.randrange(moments)
-
-            def now(_: Exchange, __: str) -> bool:
-                nonlocal left
-                left -= 1
-                return left < 0
-
-            print(f"killed at: {killed(inner, now)}")
+        for _ in range(random.choice((1, 1, 2, 3))):
+            print(f"killed at: {killed(inner, After(random.randrange(moments)))}")
+            reader.catch_up()
             assert reader.complaints == []
             inner.world.pass_time(inner.project)
         run(inner.later, inner.before)
+    assert reader.complaints == []
+    assert repeated(proxy.exchanges) == []
+    everything_is_right(inner)
+
+
+@pytest.mark.parametrize("point", points(1, 40))
+def test_a_shard_at_a_random_moment(inner: Inner, moments: int, point: int) -> None:
+    """Run again it does what is left; what is readable is right at any time, and all that the sync lacked."""
+    random, proxy, count = chance(point), inner.world.proxy, 2
+    with watching(inner) as reader:
+        for index in random.choices((1, 2), k=random.choice((1, 1, 2, 3))):
+            where = killed(inner, After(random.randrange(moments // 2)), shard, index, count)
+            print(f"shard {index} killed at: {where}")
+            inner.world.pass_time(inner.project)
+        parts = [start(inner, shard, index, count) for index in (1, 2)]
+        for process in parts:
+            process.join()
+        assert [process.exitcode for process in parts] == [0, 0]
+        reader.catch_up()
+        assert reader.complaints == []
+        done = len(proxy.exchanges)
+        run(inner.later, inner.before)
+    assert [str(each.step) for each in proxy.exchanges[done:] if "artifact" in each.step.tags] == []
     assert reader.complaints == []
     assert repeated(proxy.exchanges) == []
     everything_is_right(inner)

@@ -34,6 +34,7 @@ from tests.sandbox.data.harness import Loop
 
 LOCATION: Final = "us-central1"
 SYNC: Final = "dmz-sync@outer.iam.gserviceaccount.com"
+ARCHIVIST: Final = "dmz-archivist@outer.iam.gserviceaccount.com"
 WORKLOAD: Final = "small"
 _OTHER: Final = "another"
 """A second workload, which only the earlier releases have."""
@@ -104,22 +105,24 @@ class World:
         self.upstream.close()
         self.box.close()
 
-    def environment(self) -> dict[str, str]:
-        """What leads a sync through the proxy."""
+    def environment(self, proxy: Proxy | None = None) -> dict[str, str]:
+        """What leads a sync through the proxy, or through another one."""
+        addresses = (proxy or self.proxy).addresses
         write_secret(self.box.cloud.root / "operator.token", self.box.token)
         found = {"GOOGLE_OAUTH_ACCESS_TOKEN": self.box.token}
         for name, value in variables(self.box.cloud.root, self.box.ports, {}).items():
             for service, address in self.box.cloud.endpoints.items():
                 if value.startswith(address):
-                    found[name] = self.proxy.addresses[service] + value.removeprefix(address)
+                    found[name] = addresses[service] + value.removeprefix(address)
         return found
 
     # -- the outer side ----------------------------------------------------------------------------------
 
     def _offer(self) -> None:
-        self.box.account("dmz-sync", "outer")
-        account = f"iam/projects/outer/serviceAccounts/{SYNC}"
-        self.grant(account, {"roles/iam.serviceAccountTokenCreator": OPERATOR})
+        for account in (SYNC, ARCHIVIST):
+            self.box.account(account.partition("@")[0], "outer")
+            name = f"iam/projects/outer/serviceAccounts/{account}"
+            self.grant(name, {"roles/iam.serviceAccountTokenCreator": OPERATOR})
         self.outer_repositories("python-remote", "apt-bookworm")
         for name in ("outer-files", "outer-attestations"):
             self.bucket("outer", name, {"roles/storage.objectViewer": f"serviceAccount:{SYNC}"})
@@ -158,7 +161,11 @@ class World:
         self.bucket(
             "outer",
             f"{project}-archive",
-            {"roles/storage.objectCreator": sync, "roles/storage.objectViewer": sync},
+            {
+                "roles/storage.objectCreator": sync,
+                "roles/storage.objectViewer": sync,
+                "roles/storage.objectUser": f"serviceAccount:{ARCHIVIST}",
+            },
         )
         earlier, olds = self._released(project, "earlier", {WORKLOAD: EARLIER, _OTHER: ("old",)})
         later, news = self._released(project, "later", {WORKLOAD: LATER})
@@ -257,8 +264,8 @@ class World:
     def pass_time(self, project: str) -> None:
         """Let so much time go by for an inner side that leases run out which nobody renews."""
         objects = attached(self.box.cloud, Objects)
-        query = "UPDATE objects SET updated = ? WHERE bucket = ? AND name LIKE 'lease/%'"
-        values = ("2026-01-01T00:00:00.000Z", f"{project}-release")
+        query = "UPDATE objects SET updated = ? WHERE bucket IN (?, ?) AND name LIKE 'lease/%'"
+        values = ("2026-01-01T00:00:00.000Z", f"{project}-release", f"{project}-archive")
 
         async def change() -> None:
             objects._database.execute(query, values)

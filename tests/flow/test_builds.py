@@ -23,6 +23,7 @@ from dmz.promotion.inventory import Wheel as Claimed
 from dmz.registries.bucket import Bucket
 from dmz.registries.google import Google, connect
 from dmz.registries.python import PythonRegistry
+from dmz.threads import in_thread
 from dmz.workflow.discover import discover
 from dmz.workflow.outer import Outer
 from tests.flow.conftest import BASE, World
@@ -155,7 +156,7 @@ def body(world: World, evidence: Evidence) -> bytes:
         artifact = evidence.entry.artifact
         registry = PythonRegistry(connection, "dmz-outer", "us-central1", "python-built")
         async with registry.open(artifact) as chunks:
-            return b"".join([chunk async for chunk in chunks])
+            return await in_thread(lambda: b"".join(chunks))
 
     found: bytes = google(read)
     return found

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,10 +25,6 @@ from tests.flow.conftest import BASE, World
 from tests.flow.upstream import wheel
 
 pytestmark = pytest.mark.sandbox
-
-
-async def _chunks(body: bytes) -> AsyncIterator[bytes]:
-    yield body
 
 
 def test_a_release_is_discovered_screened_copied_installed_and_verified(world: World) -> None:
@@ -195,7 +190,7 @@ def test_a_package_put_inside_behind_our_back_is_shown_and_withdrawn(world: Worl
     async def put() -> None:
         async with connect("us-central1") as google:
             registry = PythonRegistry(google, "dmz-inner", "us-central1", "python")
-            await registry.put(artifact, _chunks(body))
+            await registry.put(artifact, iter([body]))
 
     asyncio.run(put())
     assert filename in world.inside()
@@ -219,7 +214,7 @@ def test_bytes_that_changed_inside_under_an_approved_name_are_shown_and_mended(w
         async with connect("us-central1") as google:
             registry = PythonRegistry(google, "dmz-inner", "us-central1", "python")
             await registry.withdraw(each for each in await registry.list() if each.name == "alpha")
-            await registry.put(replace(alpha, sha256=digest, size=len(evil)), _chunks(evil))
+            await registry.put(replace(alpha, sha256=digest, size=len(evil)), iter([evil]))
 
     asyncio.run(replace_it())
     assert world.inside()[alpha.filename] == digest

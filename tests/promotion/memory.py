@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager
 
 from dmz.artifact import Artifact
 from dmz.errors import TransferError
 from dmz.promotion.place import Slot, slot, unit
 from dmz.registries.interface import Archive, Registry, Stored
+from dmz.threads import in_thread
 from tests.promotion.builders import sha
 
 
@@ -38,29 +39,30 @@ class Memory:
         )
         self.held[slot(artifact)] = (record, content)
 
-    async def list(self) -> list[Stored]:
-        self.log.append("list")
-        return [record for record, _ in self.held.values()]
+    async def list(self, of: Collection[Artifact] | None = None) -> list[Stored]:
+        self.log.append("list" if of is None else f"list {len(of)}")
+        wanted = None if of is None else {unit(each) for each in of}
+        return [record for record, _ in self.held.values() if wanted is None or unit(record) in wanted]
 
     @asynccontextmanager
-    async def open(self, artifact: Artifact) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def open(self, artifact: Artifact) -> AsyncIterator[Iterator[bytes]]:
         if slot(artifact) not in self.held:
             raise TransferError(f"{artifact.key} is not there")
         self.log.append(f"open {artifact.filename}")
         yield self._chunks(artifact.filename, self.held[slot(artifact)][1])
 
-    async def _chunks(self, filename: str, content: bytes) -> AsyncIterator[bytes]:
+    def _chunks(self, filename: str, content: bytes) -> Iterator[bytes]:
         for at in range(0, len(content), self.chunk):
             yield content[at : at + self.chunk]
             if self.failures.get(filename, 0) > 0:
                 self.failures[filename] -= 1
                 raise TransferError(f"{filename}: the connection broke")
 
-    async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
+    async def put(self, artifact: Artifact, chunks: Iterator[bytes]) -> None:
         self.active += 1
         self.most_active = max(self.active, self.most_active)
         try:
-            content = b"".join([chunk async for chunk in chunks])
+            content = await in_thread(lambda: b"".join(chunks))
         finally:
             self.active -= 1
         self.log.append(f"put {artifact.filename}")
@@ -102,18 +104,18 @@ class MemoryArchive:
         return set(self.kept)
 
     @asynccontextmanager
-    async def open(self, artifact: Artifact) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def open(self, artifact: Artifact) -> AsyncIterator[Iterator[bytes]]:
         if artifact.sha256 not in self.kept:
             raise TransferError(f"{artifact.key} is not in the archive")
         self.log.append(f"open {artifact.filename}")
         yield self._chunks(self.kept[artifact.sha256])
 
-    async def _chunks(self, content: bytes) -> AsyncIterator[bytes]:
+    def _chunks(self, content: bytes) -> Iterator[bytes]:
         for at in range(0, len(content), 5):
             yield content[at : at + 5]
 
-    async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
-        content = b"".join([chunk async for chunk in chunks])
+    async def put(self, artifact: Artifact, chunks: Iterator[bytes]) -> None:
+        content = await in_thread(lambda: b"".join(chunks))
         self.log.append(f"put {artifact.filename}")
         self.kept.setdefault(artifact.sha256, content)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dmz.errors import InputError
 from dmz.promotion import journal, runs
-from dmz.promotion.journal import Action, Entry, Event, entries, parse, parse_name, run_name
+from dmz.promotion.journal import Action, Entry, Event, Lines, entries, parse, parse_name, run_name
 from dmz.promotion.plan import Plan
 from dmz.promotion.runs import State
 from tests.promotion.builders import deb, wheel
@@ -56,6 +56,37 @@ def test_many_items_take_several_objects() -> None:
     assert [(each.number, each.part, each.parts) for each in found] == [(1, 1, 3), (2, 2, 3), (3, 3, 3)]
     assert tuple(item for each in found for item in each.items) == items
     assert [each.note for each in found] == ["why", "", ""]
+
+
+def test_they_are_made_one_by_one() -> None:
+    read: list[int] = []
+
+    def line(number: int) -> str:
+        read.append(number)
+        return f"item {number}"
+
+    event = Event(Action.BEGAN, Lines().of(range(journal.PART * 2 + 1), line))
+    assert journal.parts(event) == 3
+    assert read == []
+    objects = entries(RUN, 1, NOW, event)
+    next(objects)
+    assert len(read) == journal.PART
+    assert [len(parse(data, name).items) for name, data in objects] == [journal.PART, 1]
+
+
+@given(st.lists(st.lists(st.integers(), max_size=4), max_size=4), st.data())
+def test_lines_are_those_of_all_their_items(parts: list[list[int]], data: st.DataObject) -> None:
+    made_of, lines = [str(each) for part in parts for each in part], Lines()
+    for part in parts:
+        lines.of(part, str)
+    assert (len(lines), list(lines)) == (len(made_of), made_of)
+    window = data.draw(st.slices(len(made_of)))
+    assert lines[window] == tuple(made_of[window])
+    for index in range(-len(made_of), len(made_of)):
+        assert lines[index] == made_of[index]
+    for index in (len(made_of), -len(made_of) - 1):
+        with pytest.raises(IndexError):
+            lines[index]
 
 
 @pytest.mark.parametrize(
@@ -122,10 +153,23 @@ class TestRuns:
 
     def test_who_takes_over_says_what_is_in_place(self) -> None:
         there, missing = deb("hello"), wheel("jax")
-        told = made(Event(Action.BEGAN, tuple(runs.intended(Plan(copy=(there, missing))))))
-        event = runs.took_over(RUN, told, {there.sha256})
+        told = made(Event(Action.BEGAN, runs.intended(Plan(copy=(there, missing)))))
+        event = runs.Takeover(RUN, {there.sha256}).told(told)
         assert event.action is Action.TOOK_OVER
         assert len(event.items) == 1
         assert there.sha256 in event.items[0]
         assert "1 of 2 artifacts" in event.note
         assert RUN in event.note
+
+    def test_of_many_part_by_part(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(journal, "PART", 2)
+        artifacts = tuple(deb(f"p{number}", content=bytes([number])) for number in range(5))
+        held = {each.sha256 for each in artifacts[1:]}
+        told = made(Event(Action.BEGAN, runs.intended(Plan(copy=artifacts))))
+        assert [each.parts for each in told] == [3, 3, 3]
+        taken = runs.Takeover(RUN, held)
+        events = [taken.told([each], each.part, each.parts) for each in told]
+        lines = [line for event in events for line in event.items]
+        assert lines == [journal.described(each) for each in artifacts if each.sha256 in held]
+        assert "part 1 of 3" in events[0].note
+        assert events[-1].note.endswith("4 of 5 artifacts that it meant to copy are in place")

@@ -37,7 +37,7 @@ def test_an_empty_release_withdraws_everything() -> None:
     assert plan([], held).withdraw == tuple(sorted(held))
 
 
-@pytest.mark.parametrize("artifact", [wheel("jax"), deb("jq")])
+@pytest.mark.parametrize("artifact", [wheel("jax"), deb("jq"), file()])
 def test_other_bytes_under_an_approved_name_are_cleared_and_copied_anew(artifact: Artifact) -> None:
     other = replace(stored(artifact), sha256="0" * 64)
     made = plan([artifact], [other])
@@ -51,6 +51,13 @@ def test_even_bytes_that_were_approved_once_are_wrong_under_another_files_name()
     new, old = wheel("jax", content=b"new"), wheel("jax", content=b"old")
     made = plan([new], [stored(old)], {old.sha256})
     assert (made.clear, made.copy, made.foreign) == ((stored(old),), (new,), ())
+
+
+def test_even_bytes_that_were_approved_once_are_wrong_where_another_file_should_be() -> None:
+    new, old = file(content=b"new"), file(content=b"old")
+    wrong = replace(stored(new), sha256=old.sha256)
+    made = plan([new], [wrong], {old.sha256})
+    assert (made.clear, made.copy, made.lingering) == ((wrong,), (new,), ())
 
 
 def test_what_is_approved_of_a_version_that_is_cleared_is_copied_again() -> None:

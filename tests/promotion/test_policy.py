@@ -91,6 +91,7 @@ def test_two_rules_may_be_of_one_kind() -> None:
         ("[limits]", "[limits]\nadvisories-age = 1", "did you mean 'advisories-max-age'?"),
         ('advisories-max-age = "2 days"', 'advisories-max-age = "-2 days"', "no duration"),
         ('advisories-max-age = "2 days"', 'advisories-max-age = "0 days"', "no duration"),
+        ('advisories-max-age = "2 days"', 'advisories-max-age = "101 years"', "at most '100 years'"),
         ('advisories-max-age = "2 days"', "", "'advisories-max-age' is missing"),
         ('attestation-max-age = "30 days"', "", "'attestation-max-age' is missing"),
         ('advisories = "advisories"', "", "'advisories' is missing"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,36 @@ def test_merging_findings_does_not_depend_on_their_order(
     assert {(each.nature, name) for each in once for name in each.names} == {
         (each.nature, name) for each in findings for name in each.names
     }
+
+
+@given(st.lists(found, max_size=7))
+def test_findings_are_merged_as_comparing_each_with_each_would(findings: list[Finding]) -> None:
+    groups: list[set[tuple[Nature, str]]] = []
+    for each in findings:
+        names = {(each.nature, name) for name in each.names}
+        for group in [group for group in groups if group & names]:
+            groups.remove(group)
+            names |= group
+        groups.append(names)
+    found = [sorted({(each.nature, name) for name in each.names}) for each in merged(findings)]
+    assert sorted(found) == sorted(map(sorted, groups))
+
+
+def test_a_package_with_many_findings_is_no_trouble() -> None:
+    """A kernel has thousands: each is looked at a few times, and not once for each other."""
+    looked = 0
+
+    class Counted(str):
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            nonlocal looked
+            looked += 1
+            return str.__hash__(self)
+
+    many = [replace(finding(f"CVE-2026-{number}"), id=Counted(f"CVE-2026-{number}")) for number in range(500)]
+    assert len(merged(many)) == len(many)
+    assert looked < 10 * len(many)
 
 
 def test_what_two_sources_say_of_one_problem_is_one_finding_and_the_worst_of_both() -> None:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterable, Mapping
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import pytest
@@ -123,7 +124,7 @@ def test_withdrawing_comes_after_copying_and_comparing() -> None:
     jax = world.offer(wheel("jax"), b"wheel")
     world.inner[Kind.PYPI].add(wheel("old"), b"wheel")
     world.sync(jax)
-    assert world.inner[Kind.PYPI].log == [f"put {jax.filename}", "list", "withdraw 1"]
+    assert world.inner[Kind.PYPI].log == [f"put {jax.filename}", "list 1", "withdraw 1"]
 
 
 def test_changed_bytes_are_refused_once_and_nothing_is_withdrawn() -> None:
@@ -169,9 +170,9 @@ def test_transfers_are_concurrent_up_to_the_limit() -> None:
     many = [world.offer(wheel(f"a{n}", content=bytes([n]) * 50), bytes([n]) * 50) for n in range(12)]
 
     class Slow(Memory):
-        async def _chunks(self, filename: str, content: bytes) -> AsyncIterator[bytes]:
-            async for chunk in super()._chunks(filename, content):
-                await asyncio.sleep(0)
+        def _chunks(self, filename: str, content: bytes) -> Iterator[bytes]:
+            for chunk in super()._chunks(filename, content):
+                time.sleep(0.001)
                 yield chunk
 
     slow = Slow()
@@ -182,8 +183,8 @@ def test_transfers_are_concurrent_up_to_the_limit() -> None:
 
 def test_a_destination_that_records_other_bytes_is_found_before_anything_is_withdrawn() -> None:
     class Lying(Memory):
-        async def list(self) -> list[Stored]:
-            return [replace(each, sha256="0" * 64) for each in await super().list()]
+        async def list(self, of: Collection[Artifact] | None = None) -> list[Stored]:
+            return [replace(each, sha256="0" * 64) for each in await super().list(of)]
 
     world = World()
     jax = world.offer(wheel("jax"), b"wheel")
@@ -196,8 +197,8 @@ def test_a_destination_that_records_other_bytes_is_found_before_anything_is_with
 
 def test_a_destination_that_forgets_is_found() -> None:
     class Forgetful(Memory):
-        async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
-            [_ async for _ in chunks]
+        async def put(self, artifact: Artifact, chunks: Iterator[bytes]) -> None:
+            list(chunks)
 
     world = World()
     world.inner[Kind.PYPI] = Forgetful()
@@ -215,7 +216,7 @@ def test_an_unknown_origin_is_told_before_anything_is_copied() -> None:
 
 def test_an_error_of_our_own_is_not_taken_for_a_refusal() -> None:
     class Broken(Memory):
-        async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
+        async def put(self, artifact: Artifact, chunks: Iterator[bytes]) -> None:
             raise ZeroDivisionError
 
     world = World()
@@ -287,8 +288,8 @@ def test_a_name_that_the_service_does_not_give_again_is_for_a_person_to_mend() -
     class Reserving(Memory):
         """Gives a name only once, as some package indexes do."""
 
-        async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
-            [_ async for _ in chunks]
+        async def put(self, artifact: Artifact, chunks: Iterator[bytes]) -> None:
+            list(chunks)
 
     world = World()
     jax = world.offer(wheel("jax", "1", b"good"), b"good")
@@ -365,12 +366,67 @@ def test_what_inner_holds_already_is_archived_from_there() -> None:
     assert world.inner[Kind.PYPI].log == [f"open {jax.filename}"]
 
 
-def test_an_archive_that_keeps_other_bytes_is_found_out() -> None:
+@pytest.mark.parametrize("kept", [b"wrong", b"whee", b"wheels", b""])
+def test_what_the_archive_keeps_with_other_bytes_comes_from_its_source(kept: bytes) -> None:
     world = World()
     world.archive = MemoryArchive()
     jax = world.offer(wheel("jax"), b"wheel")
+    world.archive.kept = {jax.sha256: kept}
+    world.outer["python-remote"].failures[jax.filename] = QUICK.attempts - 1
+    world.sync(jax)
+    assert world.content() == [stored(jax)]
+    assert world.archive.kept == {jax.sha256: kept}
+    [damaged] = [each for each in world.events if each.action is Action.DAMAGED]
+    assert damaged.items == (f"{jax.key} {jax.version} {jax.filename} sha256:{jax.sha256}",)
+    assert f"sha256/{jax.sha256} is damaged, so python-remote is asked" in damaged.note
+    assert "dmz archive prune --verify" in damaged.note
+
+
+def test_it_is_said_once_however_many_names_the_bytes_have() -> None:
+    world = World()
+    world.archive = MemoryArchive()
+    both = [world.offer(wheel(name), b"wheel") for name in ("flax", "jax")]
+    world.archive.kept = {both[0].sha256: b"wrong"}
+    world.sync(*both)
+    assert world.content() == sorted(map(stored, both))
+    assert len([each for each in world.events if each.action is Action.DAMAGED]) == 1
+
+
+@pytest.mark.parametrize("fails", range(QUICK.attempts))
+def test_whenever_the_archive_shows_its_damage_the_copy_is_whole_or_fails(fails: int) -> None:
+    class Slow(MemoryArchive):
+        left = fails
+
+        def _chunks(self, content: bytes) -> Iterator[bytes]:
+            if self.left:
+                self.left -= 1
+                raise TransferError("it broke off")
+            yield content
+
+    world = World()
+    world.archive = Slow()
+    jax = world.offer(wheel("jax"), b"wheel")
     world.archive.kept = {jax.sha256: b"wrong"}
-    with pytest.raises(UnapprovedError, match="the archive served SHA-256"):
+    world.sync(jax)
+    assert world.content() == [stored(jax)]
+
+
+def test_what_nobody_else_has_is_refused() -> None:
+    world = World()
+    world.archive = MemoryArchive()
+    jax = wheel("jax")
+    world.archive.kept = {jax.sha256: b"wrong"}
+    with pytest.raises(UnapprovedError, match="is damaged, and outer has no repository 'python-remote'"):
+        world.sync(jax, sources={})
+    assert world.content() == []
+
+
+def test_what_its_source_has_with_other_bytes_as_well_is_refused() -> None:
+    world = World()
+    world.archive = MemoryArchive()
+    jax = world.offer(wheel("jax"), b"other")
+    world.archive.kept = {jax.sha256: b"wrong"}
+    with pytest.raises(UnapprovedError, match="python-remote served SHA-256"):
         world.sync(jax)
     assert world.content() == []
 
@@ -379,7 +435,7 @@ def test_a_try_after_half_succeeded_does_only_the_other_half() -> None:
     class Full(MemoryArchive):
         broken = 2
 
-        async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
+        async def put(self, artifact: Artifact, chunks: Iterator[bytes]) -> None:
             if self.broken:
                 self.broken -= 1
                 raise TransferError("the archive is full")
@@ -397,9 +453,9 @@ def test_a_listing_that_lags_is_waited_for() -> None:
     class Lagging(Memory):
         behind = 3
 
-        async def list(self) -> list[Stored]:
+        async def list(self, of: Collection[Artifact] | None = None) -> list[Stored]:
             self.behind -= 1
-            return [] if self.behind >= 0 else await super().list()
+            return [] if self.behind >= 0 else await super().list(of)
 
     world = World()
     world.inner[Kind.PYPI] = Lagging()
@@ -413,7 +469,7 @@ def test_an_upload_whose_answer_was_lost_is_not_sent_for_ever() -> None:
     class Deaf(Memory):
         """Takes what it is given and answers nothing; what it has it refuses before it has read it."""
 
-        async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
+        async def put(self, artifact: Artifact, chunks: Iterator[bytes]) -> None:
             if slot(artifact) not in self.held:
                 await super().put(artifact, chunks)
             raise TransferError("the connection broke")
@@ -429,14 +485,14 @@ def test_where_many_fail_at_once_one_listing_tells_what_arrived() -> None:
     class Broken(Memory):
         failures_left = 24
 
-        async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
+        async def put(self, artifact: Artifact, chunks: Iterator[bytes]) -> None:
             if self.failures_left:
                 self.failures_left -= 1
                 raise TransferError("the connection broke")
             await super().put(artifact, chunks)
 
-        async def list(self) -> list[Stored]:
-            held = await super().list()
+        async def list(self, of: Collection[Artifact] | None = None) -> list[Stored]:
+            held = await super().list(of)
             await asyncio.sleep(0.05)
             return held
 
@@ -452,7 +508,7 @@ def test_a_busy_service_is_left_alone_for_as_long_as_it_asks() -> None:
     class Busy(Memory):
         refusals = 3
 
-        async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
+        async def put(self, artifact: Artifact, chunks: Iterator[bytes]) -> None:
             if self.refusals:
                 self.refusals -= 1
                 raise TransferError("too many requests", busy=True, wait=0.05)
@@ -495,7 +551,7 @@ def test_a_copy_that_is_called_off_begins_nothing_anew_even_if_it_fails_at_that_
     puts: list[str] = []
 
     class Failing(Memory):
-        async def put(self, artifact: Artifact, chunks: AsyncIterator[bytes]) -> None:
+        async def put(self, artifact: Artifact, chunks: Iterator[bytes]) -> None:
             puts.append(artifact.filename)
             if len(puts) == 1:
                 later(steps)

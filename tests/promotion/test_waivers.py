@@ -214,6 +214,12 @@ def test_what_would_be_overlooked_is_refused(name: str, tmp_path: Path) -> None:
         Waivers.read(tmp_path)
 
 
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "waivers").write_text("{}")
+    with pytest.raises(InputError, match="waivers: no folder"):
+        Waivers.read(tmp_path / "waivers")
+
+
 def test_two_documents_about_one_finding_of_one_file_are_refused(folder: Callable[..., Path]) -> None:
     with pytest.raises(InputError, match=r"one\.json and two\.json both waive CVE-2026-1|GHSA-1"):
         Waivers.read(folder(one=document(), two=document()))

@@ -89,3 +89,21 @@ def test_places_that_were_won_are_given_out() -> None:
         return inside
 
     assert asyncio.run(run()) == 16
+
+
+def test_it_does_not_grow_while_the_process_works_rather_than_waits() -> None:
+    clock, worked = Clock(), Clock()
+    window = Window(most=32, clock=clock, worked=worked)
+
+    def success(seconds: float, work: float) -> None:
+        clock.now += seconds
+        worked.now += work
+        window.succeeded()
+
+    for _ in range(10):
+        success(0.1, 0.09)
+    size = window.size
+    assert size < 10
+    for _ in range(10):
+        success(0.1, 0.02)
+    assert window.size == size + 10

@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import socket
 import struct
 import tarfile
@@ -47,6 +48,10 @@ class Kept:
     @property
     def sha256(self) -> str:
         return hashlib.sha256(self.data).hexdigest()
+
+    @property
+    def owner(self) -> str:
+        return f"packages/{quote(self.package)}/versions/{self.version}"
 
 
 @dataclass
@@ -95,12 +100,18 @@ class Counterpart:
     announce_hashes: bool = True
     index_digests: dict[str, str] = field(default_factory=dict)
     """Digests that a Python index announces instead of the true ones."""
+    filters: bool = True
+    """Whether a listing of files can be filtered."""
     hide_from_record: bool = False
     """Answer a listing of files as a remote repository that has fetched none yet."""
+    parts: bool = False
+    """Answer with a part of a Python file where one is asked for."""
     remote: dict[str, Any] = field(default_factory=dict)
     """`remoteRepositoryConfig` of every repository."""
     keys: dict[str, ec.EllipticCurvePrivateKey] = field(default_factory=dict)
     """Private key by the resource name of its version."""
+    composed: bool = False
+    """Whether every object is one that was composed of others, which has no MD5."""
     damage_objects: bool = False
     """Store other bytes than were sent."""
     token_serves: int | None = None
@@ -242,9 +253,13 @@ class Counterpart:
 
     async def _files(self, request: web.Request) -> web.Response:
         held = {} if self.hide_from_record else self._held(request)
+        base = request.path.removeprefix("/v1/").removesuffix("/files")
+        if asked := request.query.get("filter"):
+            if not self.filters:
+                return _error(400, "Invalid filter")
+            held = {path: kept for path, kept in held.items() if asked == f'owner="{base}/{kept.owner}"'}
         start = int(request.query.get("pageToken", "0"))
         names = sorted(held)[max(0, start - self.overlap) : start + self.page_size]
-        base = request.path.removeprefix("/v1/").removesuffix("/files")
         more = start + self.page_size < len(held)
         entries = [
             {
@@ -256,7 +271,7 @@ class Counterpart:
                         "value": base64.b64encode(bytes.fromhex(held[name].sha256)).decode(),
                     }
                 ],
-                "owner": f"{base}/packages/{held[name].package}/versions/{held[name].version}",
+                "owner": f"{base}/{held[name].owner}",
             }
             for name in names
         ]
@@ -337,7 +352,11 @@ class Counterpart:
 
     async def _python_file(self, request: web.Request) -> web.Response:
         kept = self._held(request).get(f"{request.match_info['name']}/{request.match_info['filename']}")
-        return web.Response(body=kept.data) if kept else _error(404, "no such file")
+        if kept is None:
+            return _error(404, "no such file")
+        if self.parts and "Range" in request.headers:
+            return web.Response(status=206, body=kept.data[request.http_range])
+        return web.Response(body=kept.data)
 
     async def _python_upload(self, request: web.Request) -> web.Response:
         held = self._held(request)
@@ -388,23 +407,27 @@ class Counterpart:
 
     async def _objects(self, request: web.Request) -> web.Response:
         bucket = request.match_info["bucket"]
-        prefix, delimiter = request.query.get("prefix", ""), request.query.get("delimiter")
+        names, folders = self._names(bucket, request.query.get("prefix", ""), request.query.get("delimiter"))
+        start = int(request.query.get("pageToken", "0"))
+        shown = names[start : start + self.page_size]
+        items = [self._metadata(bucket, name) for name in shown if name not in folders]
+        if asked := re.search(r"items\(([^)]*)\)", request.query.get("fields", "")):
+            fields = asked[1].split(",")
+            items = [{key: item[key] for key in fields if key in item} for item in items]
+        page: dict[str, Any] = {"items": items, "prefixes": [name for name in shown if name in folders]}
+        if start + self.page_size < len(names):
+            page["nextPageToken"] = str(start + self.page_size)
+        return web.json_response(page)
+
+    def _names(self, bucket: str, prefix: str, delimiter: str | None) -> tuple[list[str], set[str]]:
+        """What a listing shows, by name, and which of that stands for more than one object."""
         names = sorted(name for name in self.buckets[bucket] if name.startswith(prefix))
         folders = {
             prefix + name.removeprefix(prefix).partition(delimiter)[0] + delimiter
             for name in names
             if delimiter and delimiter in name.removeprefix(prefix)
         }
-        names = sorted({*folders, *(name for name in names if not name.startswith(tuple(folders)))})
-        start = int(request.query.get("pageToken", "0"))
-        shown = names[start : start + self.page_size]
-        page: dict[str, Any] = {
-            "items": [self._metadata(bucket, name) for name in shown if name not in folders],
-            "prefixes": [name for name in shown if name in folders],
-        }
-        if start + self.page_size < len(names):
-            page["nextPageToken"] = str(start + self.page_size)
-        return web.json_response(page)
+        return sorted({*folders, *(name for name in names if not name.startswith(tuple(folders)))}), folders
 
     async def _object_upload(self, request: web.Request) -> web.Response:
         bucket = request.match_info["bucket"]
@@ -437,8 +460,11 @@ class Counterpart:
 
     def _metadata(self, bucket: str, name: str) -> dict[str, str]:
         generation, updated = self.generation(bucket, name)
+        found = _metadata(name, self.buckets[bucket])
+        if self.composed:
+            del found["md5Hash"]
         return {
-            **_metadata(name, self.buckets[bucket]),
+            **found,
             "generation": str(generation),
             "updated": updated.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 
 from dmz.artifact import Artifact, Kind
 from dmz.registries.interface import Registry, Stored
+from dmz.threads import in_thread
 
 
 def artifact(
@@ -23,21 +24,19 @@ def artifact(
     return Artifact(kind, name, architecture, version, filename, digest, len(data), origin, ("requested",))
 
 
-async def stream(*chunks: bytes) -> AsyncIterator[bytes]:
-    for chunk in chunks:
-        yield chunk
+def stream(*chunks: bytes) -> Iterator[bytes]:
+    yield from chunks
 
 
-async def refused(*chunks: bytes) -> AsyncIterator[bytes]:
+def refused(*chunks: bytes) -> Iterator[bytes]:
     """What the transfer hands to `put` when the bytes are not the approved ones."""
-    for chunk in chunks:
-        yield chunk
+    yield from chunks
     raise ValueError("not the approved bytes")
 
 
 async def read(registry: Registry, wanted: Artifact) -> bytes:
     async with registry.open(wanted) as chunks:
-        return b"".join([chunk async for chunk in chunks])
+        return await in_thread(lambda: b"".join(chunks))
 
 
 def stored(wanted: Artifact) -> Stored:

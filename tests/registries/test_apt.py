@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -111,6 +113,22 @@ class TestList:
         [found] = as_sync(lambda google: registry(google).list())
         assert (found.name, found.version, found.architecture) == ("hello", "1:2.10-3", "")
         assert found.sha256 == WANTED.sha256
+
+
+class TestListOf:
+    @pytest.mark.parametrize(
+        ("name", "version"),
+        [("hello", "1:2.10-3"), ("libstdc++6", "12.2.0-14+deb12u1"), ("a.b", "1.0~rc1+b2")],
+    )
+    def test_the_versions_of_some_debs_alone(self, inner: Counterpart, name: str, version: str) -> None:
+        data = deb(name, version)
+        filename = f"{name}_{version.rpartition(':')[2]}_amd64.deb"
+        wanted = artifact(Kind.APT, name, version, filename, data, architecture="amd64")
+        inner.keep("inner/apt", filename, data)
+        inner.keep("inner/apt", "other_1_amd64.deb", deb("other", "1"))
+        inner.requests.clear()
+        assert as_sync(lambda google: registry(google).list([wanted])) == [stored(wanted)]
+        assert sum("/files" in path for _, path, _ in inner.requests) == 1
 
 
 class TestPut:
@@ -318,6 +336,66 @@ class TestOpen:
         inner.keep("inner/apt", WANTED.filename, other)
         with pytest.raises(RefusedError, match=rf"{hashlib.sha256(other).hexdigest()}.*{WANTED.sha256}"):
             as_sync(lambda google: read(registry(google), WANTED))
+
+    def test_an_index_that_lags_is_read_again_with_the_next_try(self, inner: Counterpart) -> None:
+        for number in range(9):
+            inner.keep("inner/apt", f"other{number}_1_amd64.deb", deb(f"other{number}", "1"))
+        inner.keep("inner/apt", WANTED.filename, DATA)
+        inner.index_delay["inner/apt"] = 2
+
+        async def tries(google: Google) -> list[bytes]:
+            there, found = registry(google), list[bytes]()
+            for _ in range(3):
+                with suppress(TransferError):
+                    found.append(await read(there, WANTED))
+            return found
+
+        assert as_sync(tries) == [DATA]
+        assert asked(inner, "InRelease") == 3
+        # Only what changed was fetched.
+        assert asked(inner, "Packages") == 2
+
+    def test_it_is_read_again_once_for_all_who_miss_something(self, inner: Counterpart) -> None:
+        missing = [
+            artifact(Kind.APT, f"p{number}", "1", f"p{number}_1_amd64.deb", b"x", architecture="amd64")
+            for number in range(20)
+        ]
+
+        async def tries(google: Google) -> None:
+            there = registry(google)
+            for _ in range(3):
+                failed = await asyncio.gather(
+                    *(read(there, each) for each in missing), return_exceptions=True
+                )
+                assert all(isinstance(each, TransferError) for each in failed)
+
+        as_sync(tries)
+        assert asked(inner, "InRelease") == 3
+
+    def test_what_it_shows_is_not_looked_for_again(self, inner: Counterpart) -> None:
+        inner.keep("inner/apt", WANTED.filename, DATA)
+
+        async def tries(google: Google) -> None:
+            there = registry(google)
+            for _ in range(3):
+                assert await read(there, WANTED) == DATA
+
+        as_sync(tries)
+        assert asked(inner, "InRelease") == 1
+
+    def test_other_bytes_in_an_old_index_are_looked_at_again(self, inner: Counterpart) -> None:
+        other = deb("hello", "1:2.10-3", payload=b"other")
+        inner.keep("inner/apt", WANTED.filename, other)
+
+        async def tries(google: Google) -> bytes:
+            there = registry(google)
+            with suppress(RefusedError):
+                await read(there, WANTED)
+            inner.repositories["inner/apt"].clear()
+            inner.keep("inner/apt", WANTED.filename, DATA)
+            return await read(there, WANTED)
+
+        assert as_sync(tries) == DATA
 
     def test_another_version_beside_it(self, inner: Counterpart) -> None:
         inner.keep("inner/apt", "hello_3_amd64.deb", deb("hello", "3"))

@@ -87,6 +87,51 @@ class TestList:
             as_sync(lambda google: registry(google, "other").list())
 
 
+class TestListOf:
+    """The versions of some artifacts alone."""
+
+    OTHERS = (wheel("some-thing", "2.0"), wheel("another", "1.0"))
+
+    @pytest.fixture(autouse=True)
+    def filled(self, inner: Counterpart) -> None:
+        for each in ((NAME, DATA), *self.OTHERS):
+            inner.keep("inner/python", *each)
+        inner.requests.clear()
+
+    def test_only_these_are_asked_for(self, inner: Counterpart) -> None:
+        assert as_sync(lambda google: registry(google).list([WANTED])) == [stored(WANTED)]
+        assert sum("/files" in path for _, path, _ in inner.requests) == 1
+
+    def test_all_files_of_the_version(self, inner: Counterpart) -> None:
+        sources = "some_thing-1.0.tar.gz"
+        inner.keep("inner/python", sources, b"sources")
+        beside = artifact(Kind.PYPI, "some-thing", "1.0", sources, b"sources")
+        found = as_sync(lambda google: registry(google).list([WANTED, beside]))
+        assert found == sorted([stored(WANTED), stored(beside)])
+        assert sum("/files" in path for _, path, _ in inner.requests) == 1
+
+    def test_other_bytes_are_shown(self, inner: Counterpart) -> None:
+        inner.repositories["inner/python"].clear()
+        inner.keep("inner/python", NAME, OTHER)
+        [found] = as_sync(lambda google: registry(google).list([WANTED]))
+        assert found.sha256 == hashlib.sha256(OTHER).hexdigest()
+
+    def test_what_is_not_there_is_not_shown(self) -> None:
+        missing = dataclasses.replace(WANTED, name="missing")
+        assert as_sync(lambda google: registry(google).list([missing])) == []
+
+    def test_nothing_is_concluded_from_a_refusal(self, inner: Counterpart) -> None:
+        inner.filters = False
+        assert as_sync(lambda google: registry(google).list([WANTED])) == []
+        assert len(as_sync(lambda google: registry(google).list())) == 3
+
+    @pytest.mark.parametrize("version", ['1.0"', "1.0 OR name=x", "*", "1.0\\", ""])
+    def test_what_would_mean_something_else_is_not_asked(self, inner: Counterpart, version: str) -> None:
+        odd = dataclasses.replace(WANTED, version=version)
+        assert as_sync(lambda google: registry(google).list([odd])) == []
+        assert not [path for _, path, _ in inner.requests if "/files" in path]
+
+
 class TestPut:
     def test_what_was_put_is_there(self, inner: Counterpart) -> None:
         as_sync(lambda google: registry(google).put(WANTED, stream(DATA[:10], DATA[10:])))

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from dmz.artifact import Artifact, Kind
 from dmz.errors import RefusedError, TransferError
-from dmz.registries import wheels
+from dmz.registries import wheel_parts, wheels
 from tests.registries.conftest import as_sync
 from tests.registries.counterpart import Counterpart, serving
 
@@ -85,16 +85,23 @@ def test_a_part_is_enough(cloud: Counterpart, before: int, after: int, members: 
     assert served.sent <= most
 
 
-def test_without_ranges_the_whole_is_read_and_compared(cloud: Counterpart) -> None:
-    body = archive(before=1000)
+@pytest.mark.parametrize("before", [1000, 100_000])
+def test_without_ranges_the_whole_is_read_and_compared(cloud: Counterpart, before: int) -> None:
+    body = archive(before=before)
     assert read(Served(body, ranges=False).answer, artifact(body), cloud) == METADATA
     with pytest.raises(RefusedError, match=r"serves sha256:\w+ where its index says sha256:0000"):
         read(Served(body, ranges=False).answer, artifact(body, "0" * 64), cloud)
 
 
+def test_one_part_that_is_all_of_it_is_compared(cloud: Counterpart) -> None:
+    body = archive()
+    with pytest.raises(RefusedError, match=r"serves sha256:\w+ where its index says sha256:0000"):
+        read(Served(body).answer, artifact(body, "0" * 64), cloud)
+
+
 def test_without_ranges_a_huge_one_is_left(cloud: Counterpart, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wheels, "_WHOLE", 100)
-    body = archive(before=1000)
+    body = archive(before=100_000)
     assert read(Served(body, ranges=False).answer, artifact(body), cloud) is None
 
 
@@ -116,7 +123,7 @@ def test_a_file_that_is_not_there_is_an_error(cloud: Counterpart) -> None:
 def test_metadata_that_unpack_to_more_than_is_read_are_left(
     cloud: Counterpart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wheels, "_METADATA", 1000)
+    monkeypatch.setattr(wheel_parts, "_METADATA", 1000)
     body = archive(metadata=METADATA + b"x" * 100_000)
     assert read(Served(body).answer, artifact(body), cloud) is None
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import ssl
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 
 from dmz.artifact import Kind
 from dmz.errors import TransferError
 from dmz.registries import multipart
 from dmz.registries.google import Google
 from dmz.registries.python import PythonRegistry
-from dmz.registries.wire import Wire
+from dmz.registries.wire import Upload, Wire
 from tests.registries.conftest import as_sync
 from tests.registries.counterpart import Counterpart, Fault, wheel
 from tests.registries.support import artifact, stream
@@ -25,7 +30,11 @@ MANY = 400
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def against(handler: Handler, work: Callable[[httpx.AsyncClient, str], Awaitable[None]]) -> None:
+def against(
+    handler: Handler,
+    work: Callable[[httpx.AsyncClient, str], Awaitable[None]],
+    tls: ssl.SSLContext | None = None,
+) -> None:
     """Run `work` against a server that says just what `handler` writes."""
 
     async def both() -> None:
@@ -37,11 +46,11 @@ def against(handler: Handler, work: Callable[[httpx.AsyncClient, str], Awaitable
             finally:
                 writer.close()
 
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
         port = server.sockets[0].getsockname()[1]
         timeout = httpx.Timeout(0.3, connect=5)
-        async with server, httpx.AsyncClient(transport=Wire(connections=4), timeout=timeout) as client:
-            await work(client, f"http://127.0.0.1:{port}/")
+        async with server, httpx.AsyncClient(transport=Wire(), timeout=timeout) as client:
+            await work(client, f"{'https' if tls else 'http'}://127.0.0.1:{port}/")
 
     asyncio.run(both())
 
@@ -55,7 +64,7 @@ class Source:
         self.ended = False
         self._blocks = blocks
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __iter__(self) -> Iterator[bytes]:
         try:
             for _ in range(self._blocks):
                 self.given += 1
@@ -64,22 +73,32 @@ class Source:
             self.ended = True
 
 
+async def upload(client: httpx.AsyncClient, url: str, chunks: Iterator[bytes], size: int) -> httpx.Response:
+    request = client.build_request("POST", url, headers={"Content-Length": str(size)})
+    request.stream = Upload(chunks)
+    return await client.send(request)
+
+
 async def post(client: httpx.AsyncClient, url: str, source: Source) -> httpx.Response:
-    return await client.post(url, content=aiter(source), headers={"Content-Length": str(source.size)})
+    return await upload(client, url, iter(source), source.size)
 
 
 ANSWER = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 14\r\n\r\nalready exists"
 
 
 class TestEarlyAnswers:
-    @pytest.mark.parametrize("closing", [True, False])
-    def test_one_before_the_body_was_read_is_the_answer(self, closing: bool) -> None:
+    @pytest.mark.parametrize("then", ["closes", "reads nothing", "reads on"])
+    def test_one_before_the_body_was_read_is_the_answer(self, then: str) -> None:
         async def early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(ANSWER)
             await writer.drain()
-            if not closing:
+            if then == "reads nothing":
                 await asyncio.sleep(5)
+            elif then == "reads on":
+                await asyncio.sleep(0.05)
+                while await reader.read(1 << 20):
+                    pass
 
         async def work(client: httpx.AsyncClient, url: str) -> None:
             source = Source()
@@ -156,13 +175,13 @@ class TestBreaks:
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
             await writer.drain()
 
-        async def slow() -> AsyncIterator[bytes]:
+        def slow() -> Iterator[bytes]:
             yield b"a"
-            await asyncio.sleep(0.6)  # twice the time-out
+            time.sleep(0.6)  # twice the time-out
             yield b"b"
 
         async def work(client: httpx.AsyncClient, url: str) -> None:
-            response = await client.post(url, content=slow(), headers={"Content-Length": "2"})
+            response = await upload(client, url, slow(), 2)
             assert response.text == "ok"
 
         against(patient, work)
@@ -181,7 +200,13 @@ class TestBreaks:
         against(half, work)
 
     @pytest.mark.parametrize(
-        "said", [b"", b"SMTP ready\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"]
+        "said",
+        [
+            b"",
+            b"SMTP ready\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        ],
     )
     def test_what_is_no_answer(self, said: bytes) -> None:
         async def other(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -202,13 +227,13 @@ class TestBreaks:
             await reader.readuntil(b"\r\n\r\n")
             bodies.append(await reader.read())
 
-        async def broken() -> AsyncIterator[bytes]:
+        def broken() -> Iterator[bytes]:
             yield b"abc"
             raise KeyError("gone")
 
         async def work(client: httpx.AsyncClient, url: str) -> None:
             with pytest.raises(KeyError, match="gone"):
-                await client.post(url, content=broken(), headers={"Content-Length": "4"})
+                await upload(client, url, broken(), 4)
             await asyncio.sleep(0.02)
 
         against(whole, work)
@@ -256,3 +281,123 @@ class TestConnections:
             assert (await client.get(url)).json() == {"a": 1}
 
         against(packed, work)
+
+    def test_what_comes_without_being_asked_is_nobodys_answer(self) -> None:
+        async def twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while head := await reader.readline():
+                await reader.readuntil(b"\r\n\r\n")
+                answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n" + head.split()[1][-1:]
+                writer.write(answer)
+                await writer.drain()
+                await asyncio.sleep(0.01)
+                writer.write(answer)
+
+        async def work(client: httpx.AsyncClient, url: str) -> None:
+            for name in "abc":
+                assert (await client.get(url + name)).text == name
+                await asyncio.sleep(0.05)
+
+        against(twice, work)
+
+
+@pytest.fixture
+def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """A server's, whose authority the environment names."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.num_tickets = 4  # they come while the body is sent, and are no answer
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+class TestEncrypted:
+    def test_a_body_goes_out_whole_and_the_connection_is_kept(self, tls: ssl.SSLContext) -> None:
+        sizes: list[int] = []
+        connections = 0
+
+        async def taking(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal connections
+            connections += 1
+            for _ in range(2):
+                await reader.readuntil(b"\r\n\r\n")
+                sizes.append(len(await reader.readexactly(MANY * len(BLOCK))))
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                await writer.drain()
+
+        async def work(client: httpx.AsyncClient, url: str) -> None:
+            client.timeout = httpx.Timeout(60)
+            for _ in range(2):
+                assert (await post(client, url, Source())).text == "ok"
+
+        against(taking, work, tls)
+        assert (sizes, connections) == ([MANY * len(BLOCK)] * 2, 1)
+
+    def test_an_early_answer_is_the_answer(self, tls: ssl.SSLContext) -> None:
+        async def early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(ANSWER)
+            await writer.drain()
+            await asyncio.sleep(5)
+
+        async def work(client: httpx.AsyncClient, url: str) -> None:
+            assert (await post(client, url, Source())).text == "already exists"
+
+        against(early, work, tls)
+
+    def test_who_is_not_trusted_gets_nothing(
+        self, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("SSL_CERT_FILE")
+        heard: list[bytes] = []
+
+        async def taking(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            heard.append(await reader.read(1))
+
+        async def work(client: httpx.AsyncClient, url: str) -> None:
+            with pytest.raises(httpx.ConnectError, match="certificate"):
+                await client.get(url)
+
+        against(taking, work, tls)
+        assert heard in ([], [b""])
+
+
+class TestCalledOff:
+    @pytest.mark.parametrize("waiting", ["for the answer", "for the server to take more", "for its body"])
+    def test_it_ends_at_once_and_the_server_notices(self, waiting: str) -> None:
+        reached, noticed = asyncio.Event(), asyncio.Event()
+        source = Source(1 if waiting == "for the answer" else 2000)
+
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            if waiting == "for the answer":
+                await reader.readexactly(source.size)
+            if waiting == "for its body":
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n")
+                await writer.drain()
+            reached.set()
+            while await reader.read(1 << 20):
+                if waiting == "for the server to take more":
+                    await asyncio.sleep(0.01)
+            noticed.set()
+
+        async def work(client: httpx.AsyncClient, url: str) -> None:
+            client.timeout = httpx.Timeout(60)
+            asked = client.get(url) if waiting == "for its body" else post(client, url, source)
+            task = asyncio.ensure_future(asked)
+            await reached.wait()
+            await asyncio.sleep(0.05)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            given = source.given
+            await asyncio.wait_for(noticed.wait(), 5)
+            assert source.given <= given + 1 < 2000, "nothing is read any more, but what was being read"
+
+        before = len(sys._current_frames())
+        against(silent, work)
+        until = time.monotonic() + 5
+        while len(sys._current_frames()) > before and time.monotonic() < until:
+            time.sleep(0.01)
+        assert len(sys._current_frames()) <= before

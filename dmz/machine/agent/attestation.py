@@ -35,7 +35,7 @@ _SKEW = timedelta(minutes=5)
 _MOMENT = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]+)?Z")
 _P256 = bytes.fromhex("301306072a8648ce3d020106082a8648ce3d030107")
 """How a public key says that it is one of elliptic curves, on P-256 (RFC 5480, section 2.1.1)."""
-_ROLES = {"lock", "waivers", "waiver", "advisories", "commit", "archive"}
+_ROLES = {"lock", "waivers", "waiver", "advisories", "list", "commit", "archive"}
 _AGAIN = "not installing; attest the release (dmz attest), then pulumi up"
 
 

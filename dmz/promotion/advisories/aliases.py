@@ -72,7 +72,8 @@ class Groups:
 
 def subjects(record: Named) -> frozenset[str]:
     """The CVEs that a record is about, by its own name, its aliases or what it passes on."""
-    return frozenset(name for name in (record.id, *record.aliases, *record.upstream) if name.startswith(_CVE))
+    called = (record.id, *record.aliases, *record.upstream)
+    return frozenset([name for name in called if name.startswith(_CVE)])
 
 
 def names(record: Named) -> tuple[str, ...]:

@@ -5,9 +5,8 @@ See https://ossf.github.io/osv-schema/#evaluation
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence, Set
-from functools import cache, cmp_to_key, lru_cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from functools import cached_property, cmp_to_key, lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
@@ -23,7 +22,8 @@ _INTRODUCED: Final = 1
 _LAST_AFFECTED: Final = 2
 """Their order at one version: what is mended and broken there again is broken; what is last affected is."""
 
-_SIGNIFICANT: Final = {number: None for number in range(128) if chr(number) not in "123456789"}
+_INSIGNIFICANT: Final = bytes(number for number in range(256) if chr(number) not in '123456789"')
+"""All but the digits that tell versions apart, and the ends of strings."""
 
 _LIST: Final = msgspec.json.Decoder(list[str])
 
@@ -91,8 +91,8 @@ class Spellings:
     """How the lists of a package's records spell its versions: `1.0`, `1.0.0` and `v1` are one.
 
     The lists of a package hold thousands of versions, and parsing them would take most of the time of a
-    screening. Equal versions have the same first and the same last digit that is not a zero, in every
-    ecosystem; only those that agree in these are parsed.
+    screening. Equal versions have the same digits in the same order, but for zeros, in every ecosystem; only
+    those that agree in these are parsed.
     """
 
     def __init__(self, ecosystem: str, lists: Iterable[bytes]) -> None:
@@ -103,6 +103,8 @@ class Spellings:
         self._lists: Final = [each for each in lists if each]
         self._joined: Final = b"".join(self._lists)
         self._plain: Final = self._joined.isascii() and b"\\" not in self._joined
+        self._digits: Final = self._joined.translate(None, _INSIGNIFICANT)
+        """The same with nothing but the digits that count, in their quotes."""
 
     def of(self, version: Ordered, text: str) -> Set[str]:
         """The spellings of a version, and of the public one that a local version is a build of.
@@ -119,16 +121,22 @@ class Spellings:
         }
 
     def _like(self, text: str) -> Iterable[str]:
-        digits = text.translate(_SIGNIFICANT)
-        if digits and self._plain:
-            return map(bytes.decode, _pattern(digits[0], digits[-1]).findall(self._joined))
-        return set().union(*map(_strings, self._lists))
+        digits = text.encode().translate(None, _INSIGNIFICANT)
+        if not digits or not self._plain:
+            return set().union(*map(_strings, self._lists))
+        return {self._strings[number].decode() for number in self._numbers(b'"%b"' % digits)}
 
+    def _numbers(self, wanted: bytes) -> Iterator[int]:
+        """Which strings of the lists have these digits, in their quotes."""
+        quotes, start = 0, 0
+        while (at := self._digits.find(wanted, start)) >= 0:
+            quotes += self._digits.count(b'"', start, at)
+            yield quotes // 2
+            quotes, start = quotes + 1, at + 1
 
-@cache
-def _pattern(first: str, last: str) -> re.Pattern[bytes]:
-    """Strings with these as their first and last digits that are no zeros; what they hold is the group."""
-    return re.compile(rf'"([^1-9"]*(?:{first}|{first}[^"]*{last})[^1-9"]*)"'.encode())
+    @cached_property
+    def _strings(self) -> list[bytes]:
+        return self._joined.split(b'"')[1::2]
 
 
 def _strings(listed: bytes) -> list[str]:

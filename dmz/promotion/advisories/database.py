@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Final
 
 from dmz.errors import InputError
 from dmz.promotion import versions
+from dmz.promotion.advisories.ahead import Ahead, Asked, ahead
 from dmz.promotion.advisories.aliases import names, together
 from dmz.promotion.advisories.archive import files
 from dmz.promotion.advisories.build import Say
@@ -74,6 +76,7 @@ class Database:
     path: Path
     """Where the records lie."""
     _index: Index
+    _ahead: list[Ahead] = field(default_factory=list, compare=False)
 
     @classmethod
     def open(cls, path: Path, cache: Path | None = None, say: Say = lambda line: None) -> Database:
@@ -141,6 +144,23 @@ class Database:
         ours = recognise(ecosystem)
         return ours is not None and ours.key in self._index.ecosystems
 
+    @contextmanager
+    def expecting(self, asked: Sequence[Asked]) -> Iterator[None]:
+        """Look up ahead, with the other processors, what will be asked for; where these are many.
+
+        Args:
+            asked: arguments of `findings`, in the order in which they will come.
+        """
+        if self._index.path is None:
+            yield
+            return
+        with ahead(self._index.path, asked) as found:
+            self._ahead[:] = [found] if found else []
+            try:
+                yield
+            finally:
+                self._ahead.clear()
+
     def findings(self, ecosystem: str, name: str, version: str, sha256: str = "") -> tuple[Finding, ...]:
         """What is known against a version.
 
@@ -153,6 +173,9 @@ class Database:
         Raises:
             InputError: the ecosystem has no such version.
         """
+        for each in self._ahead:
+            if (found := each.of((ecosystem, name, version))) is not None:
+                return found
         name, version = unsigned(ecosystem, name, version)
         backport = backported(ecosystem, version)
         if backport and self.covers(backport[0]):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from dmz.promotion.versions import PYPI
@@ -43,6 +44,7 @@ class Ecosystem(NamedTuple):
         return self.key.partition(":")[0]
 
 
+@lru_cache(maxsize=4096)
 def recognise(text: str) -> Ecosystem | None:
     """The ecosystem that a name means; None if it is not ours.
 

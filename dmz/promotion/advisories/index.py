@@ -37,15 +37,18 @@ _SMALL: Final = 1 << 20
 _ABANDONED: Final = 86400
 """Seconds after which an index that somebody began and never finished is swept away."""
 _MAPPED: Final = 256 << 20
-"""Bytes of it that are read where they lie, without a copy."""
 _UNFINISHED: Final = ".unfinished-"
 
 
 class Index:
     """An index that is open for reading."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path | None = None) -> None:
+        """Args:
+        path: where it is kept; None: nowhere.
+        """
         self._connection = connection
+        self.path = path
         self.facts: dict[str, str] = dict(connection.execute("SELECT name, value FROM fact"))
         self.ecosystems: dict[str, int] = dict(connection.execute("SELECT name, records FROM ecosystem"))
         """Records of each ecosystem."""
@@ -92,7 +95,7 @@ def open_index(paths: Sequence[Path], cache: Path | None, say: Say) -> Index:
             )  # a file of its own, gone when it closes
             _fill(connection, sources, made_from, say)
             return Index(connection)
-        return Index(_kept(cache, made_from) or _make(cache, sources, made_from, say))
+        return _kept(cache, made_from) or _make(cache, sources, made_from, say)
 
 
 def _made_from(sources: Sequence[Source]) -> str:
@@ -110,25 +113,30 @@ def _fill(connection: sqlite3.Connection, sources: Sequence[Source], made_from: 
         raise InputError(f"{sources[0].path}: it changed while it was read; run again")
 
 
-def _kept(cache: Path, made_from: str) -> sqlite3.Connection | None:
+def _kept(cache: Path, made_from: str) -> Index | None:
     for path in cache.glob(f"{made_from}-*.sqlite"):
         with suppress(OSError, sqlite3.Error):
             with path.open("rb") as file:
                 whole = hashlib.file_digest(file, "sha256").hexdigest()
             if path.stem == f"{made_from}-{whole}":
-                return _opened(path)
+                return opened(path)
             path.unlink()
     return None
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def opened(path: Path, mapped: int = _MAPPED) -> Index:
+    """An index that is known to be sound.
+
+    Args:
+        mapped: bytes of it that are read where they lie, without a copy.
+    """
     address = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
     connection = sqlite3.connect(address, uri=True, check_same_thread=False)
-    connection.execute(f"PRAGMA mmap_size = {_MAPPED}")
-    return connection
+    connection.execute(f"PRAGMA mmap_size = {mapped}")
+    return Index(connection, path)
 
 
-def _make(cache: Path, sources: Sequence[Source], made_from: str, say: Say) -> sqlite3.Connection:
+def _make(cache: Path, sources: Sequence[Source], made_from: str, say: Say) -> Index:
     try:
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=_UNFINISHED, dir=cache)
@@ -141,8 +149,9 @@ def _make(cache: Path, sources: Sequence[Source], made_from: str, say: Say) -> s
                 os.fsync(file.fileno())
                 whole = hashlib.file_digest(file, "sha256").hexdigest()
             finished = cache / f"{made_from}-{whole}.sqlite"
-            connection = _opened(unfinished)
+            index = opened(unfinished)
             unfinished.replace(finished)
+            index.path = finished
         finally:
             unfinished.unlink(missing_ok=True)
     except OSError as error:
@@ -151,7 +160,7 @@ def _make(cache: Path, sources: Sequence[Source], made_from: str, say: Say) -> s
             "folder in DMZ_CACHE"
         ) from None
     _sweep(cache, finished)
-    return connection
+    return index
 
 
 def _sweep(cache: Path, keep: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -128,14 +127,11 @@ def _pack(value: Known | Said) -> bytes:
     return zlib.compress(body, 1) if len(body) >= _PACKED else body
 
 
-_recognise = lru_cache(maxsize=4096)(recognise)
-
-
 def _said(record: Record) -> list[tuple[str, str, Said]]:
     found: list[tuple[str, str, Said]] = []
     of_pro: list[tuple[Ecosystem, str, Affected]] = []
     for affected in record.affected or ():
-        if affected.package is None or (ours := _recognise(affected.package.ecosystem)) is None:
+        if affected.package is None or (ours := recognise(affected.package.ecosystem)) is None:
             continue
         name = normalised_name(ours.key, affected.package.name)
         if ours.pro:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -12,7 +14,7 @@ from packaging.utils import InvalidName, canonicalize_name
 from pydantic import BeforeValidator, Field, ValidationInfo
 
 from dmz.errors import InputError
-from dmz.promotion.rules.rule import Case, DistributionRule, Observation
+from dmz.promotion.rules.rule import Case, DistributionRule, ListFile, Observation
 from dmz.promotion.rules.settings import Distribution, unique
 from dmz.promotion.wording import printable
 
@@ -52,7 +54,7 @@ def seen(name: str) -> str:
 
 
 def _shortened(name: str) -> set[str]:
-    return {name, *(name[:at] + name[at + 1 :] for at in range(len(name)))}
+    return {name, *[name[:at] + name[at + 1 :] for at in range(len(name))]}
 
 
 class Names:
@@ -69,13 +71,13 @@ class Names:
 
     def like(self, name: str) -> tuple[str, str] | None:
         """A name that this one could be taken for, and why; None if there is none, or if it is one itself."""
-        if name in self.names:
+        if name in self.names or not self.names:
             return None
         for other in self._seen.get(seen(name), ()) if len(name) >= SHORTEST_SEEN else ():
             same = name.replace("-", "") == other.replace("-", "")
             return other, "without the separators they are the same" if same else "they look the same"
-        candidates = sorted({other for form in _shortened(name) for other in self._near.get(form, ())})
-        for other in candidates:
+        forms = self._near.keys() & _shortened(name)
+        for other in sorted({other for form in forms for other in self._near[form]}):
             if min(len(name), len(other)) >= SHORTEST and distance(name, other) == 1:
                 swapped = len(name) == len(other) and sorted(name) == sorted(other)
                 return other, "two letters are swapped" if swapped else "one letter apart"
@@ -130,12 +132,22 @@ def _data(file: str) -> frozenset[str]:
     return read_names(data.read_text(encoding="utf-8"), file)
 
 
+@dataclass(frozen=True)
+class NameList:
+    """Well-known names of one's own."""
+
+    file: ListFile
+    names: frozenset[str]
+
+
 def _read(value: object, info: ValidationInfo) -> object:
     if not isinstance(value, str):
         return value
     path = Path((info.context or {}).get("folder", "."), value)
     try:
-        return read_names(path.read_text(encoding="utf-8"), str(path))
+        body = path.read_bytes()
+        file = ListFile(path, hashlib.sha256(body).hexdigest())
+        return NameList(file, read_names(body.decode(), str(path)))
     except InputError as error:
         raise ValueError(str(error)) from None
     except (OSError, ValueError) as error:
@@ -153,13 +165,18 @@ class LookalikesRule(DistributionRule):
 
     allow: Annotated[tuple[Distribution, ...], Field(strict=False), unique("name")] = ()
     """Names that somebody looked at: they are what they say."""
-    names: Annotated[frozenset[str] | None, BeforeValidator(_read)] = None
+    names: Annotated[NameList | None, BeforeValidator(_read)] = None
     """Well-known names; the policy gives a file beside it. None: the list that comes with this project."""
+
+    @property
+    def lists(self) -> tuple[ListFile, ...]:
+        """The policy's own list."""
+        return (self.names.file,) if self.names else ()
 
     def look(self, case: Case) -> Iterable[Observation]:
         """Whether the name is another's with a slip."""
         name, requested = case.artifact.name, case.context.requested
-        known = _index(self.names or shipped())
+        known = _index(self.names.names if self.names else shipped())
         if name in known.names or name in self.allow or name in honest():
             yield Observation("a name that is known")
             return

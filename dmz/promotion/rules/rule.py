@@ -7,9 +7,11 @@ waivers, which `dmz.promotion.screening` puts together.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, ClassVar, Final, Protocol, runtime_checkable
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -21,6 +23,7 @@ from dmz.promotion.evidence import Evidence
 from dmz.promotion.finding import Finding, Nature
 from dmz.promotion.rules.settings import Ecosystem, chosen
 from dmz.promotion.versions import PYPI
+from dmz.promotion.withdrawal import Withdrawal
 
 
 class Effect(StrEnum):
@@ -34,8 +37,10 @@ class Effect(StrEnum):
 
     def at_most(self, limit: Effect) -> Effect:
         """The weaker of the two."""
-        order = list(Effect)
-        return max(self, limit, key=order.index)
+        return max(self, limit, key=_BY_STRENGTH.index)
+
+
+_BY_STRENGTH: Final = tuple(Effect)
 
 
 class Answer(StrEnum):
@@ -73,6 +78,10 @@ class Context:
     """The release that there is now: entries by the key of their artifact."""
     elsewhere: frozenset[str] = frozenset()
     """SHA-256 of the files in other workloads' releases, to which waivers may be due."""
+    withdrawn: Mapping[str, Withdrawal] = field(default_factory=dict)
+    """What was withdrawn at once inside, by SHA-256."""
+    unseen: str = ""
+    """Why nobody could look at what was withdrawn; empty: somebody did, or there is no inner side yet."""
 
 
 @runtime_checkable
@@ -81,6 +90,15 @@ class Mends(Protocol):
 
     def mends(self, ecosystem: str, name: str, version: str) -> Sequence[Finding]:
         """The findings of which a version is the fix, as their records say."""
+        ...
+
+
+@runtime_checkable
+class Expects(Protocol):
+    """A source of findings that answers many questions faster if it knows them beforehand."""
+
+    def expecting(self, asked: Sequence[tuple[str, str, str]]) -> AbstractContextManager[None]:
+        """While it lasts, these are asked: ecosystem, name and version, in this order."""
         ...
 
 
@@ -122,6 +140,15 @@ _ONLY_DISTRIBUTIONS: Final = frozenset({Ecosystem.PYPI})
 _PACKAGES: Final = frozenset(Ecosystem)
 
 
+@dataclass(frozen=True)
+class ListFile:
+    """A file of its own that a rule reads: as much policy as the policy's own."""
+
+    path: Path
+    digest: str
+    """SHA-256 of its bytes."""
+
+
 def _said(text: str) -> str:
     if not text.strip() or not text.isprintable():
         raise ValueError("say in one line what the rule is for")
@@ -150,6 +177,11 @@ class Rule(BaseModel):
     """What it is for, as the policy says it."""
     effect: Annotated[Effect, chosen(Effect)]
 
+    @property
+    def lists(self) -> tuple[ListFile, ...]:
+        """The files that it was made from besides the policy's."""
+        return ()
+
     def look(self, case: Case) -> Iterable[Observation]:
         """What it sees of an artifact that it concerns; at least one observation."""
         raise NotImplementedError
@@ -169,6 +201,10 @@ class DistributionRule(Rule):
     concerns: ClassVar[frozenset[Ecosystem]] = _ONLY_DISTRIBUTIONS
 
 
+NOTHING_KNOWN: Final = "nothing is known against it"
+"""What rules about findings say of whatever has none."""
+
+
 class FindingRule(Rule):
     """A rule about findings alone, so that it can judge a version which nobody has fetched yet."""
 
@@ -180,7 +216,7 @@ class FindingRule(Rule):
         if case.ecosystem is None:
             return []
         found = [self.weigh(each, case.ecosystem) for each in case.findings if each.nature is self.nature]
-        return found or [Observation("nothing is known against it")]
+        return found or [Observation(NOTHING_KNOWN)]
 
     def weigh(self, finding: Finding, ecosystem: Ecosystem) -> Observation:
         """What one finding of its nature means."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Annotated, Any, Final, TypeVar
 
 from packaging.utils import InvalidName, canonicalize_name
@@ -18,6 +19,8 @@ from dmz.promotion.finding import Severity
 from dmz.promotion.wording import printable
 
 _DURATION: Final = re.compile(r"([1-9]\d{0,4}) (hour|day|week|year)s?")
+_LONGEST: Final = timedelta(days=100 * 365)
+"""A longer one has no meaning, and leads out of the calendar."""
 _UNITS: Final[Mapping[str, timedelta]] = {
     "hour": timedelta(hours=1),
     "day": timedelta(days=1),
@@ -62,11 +65,14 @@ def _duration(value: object) -> object:
             f"'{printable(str(value), 40)}' is no duration; write for example '7 days' "
             "(hours, days, weeks, years)"
         )
-    return int(match[1]) * _UNITS[match[2]]
+    found = int(match[1]) * _UNITS[match[2]]
+    if found > _LONGEST:
+        raise ValueError(f"'{value}' is too long; write at most '{_LONGEST.days // 365} years'")
+    return found
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
-"""`36 hours`, `7 days`, `2 weeks`, `5 years` (of 365 days); never nothing, never negative."""
+"""`36 hours`, `7 days`, `2 weeks`, `5 years` (of 365 days); never nothing or negative, at most a century."""
 
 
 def _severity(value: object) -> object:
@@ -115,6 +121,7 @@ Pattern = Annotated[str, AfterValidator(_pattern)]
 """A normalised name, or one with `*` and `?`."""
 
 
+@lru_cache(maxsize=4096)
 def matching(name: str, patterns: tuple[str, ...]) -> str | None:
     """The first pattern that fits a name; None if none does."""
     return next((each for each in patterns if fnmatchcase(name, each)), None)

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from dmz.errors import InputError
 from dmz.promotion import versions
+from dmz.promotion.advisories.ecosystems import recognise
 from dmz.promotion.claim import Claim
 from dmz.promotion.versions import PYPI, Ordered
 from dmz.promotion.wording import printable, problem
@@ -84,8 +85,8 @@ class Listed(Claim):
         return distribution(self.ecosystem), versions.normalised_name(self.ecosystem, self.name)
 
     def concerns(self, ecosystem: str) -> bool:
-        """Whether this ecosystem, with its release, is meant."""
-        return self.ecosystem in (ecosystem, distribution(ecosystem))
+        """Whether this ecosystem, with its release, is meant: `Ubuntu:22.04` is `Ubuntu:22.04:LTS`."""
+        return self.ecosystem == distribution(ecosystem) or recognise(self.ecosystem) == recognise(ecosystem)
 
     def covers(self, version: str) -> bool:
         """Whether a version is meant; a pre-release is one as any other, a local version is its public one.

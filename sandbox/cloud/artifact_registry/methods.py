@@ -263,7 +263,10 @@ def _page_token(last: dict[str, Any]) -> str:
 
 
 def _filter(text: str, filterable: tuple[str, ...]) -> Callable[[dict[str, Any]], bool]:
-    """What `filter` means: conditions `FIELD="VALUE"` joined by AND, `*` for any characters, case ignored."""
+    """What `filter` means: conditions `FIELD="VALUE"` joined by AND, `*` for any characters, case ignored.
+
+    A `+` may be escaped, as gcloud does in a package's id.
+    """
     conditions: list[tuple[str, str]] = []
     for part in re.split(r"\s+AND\s+", text) if text.strip() else []:
         condition = _CONDITION.fullmatch(part)
@@ -272,10 +275,11 @@ def _filter(text: str, filterable: tuple[str, ...]) -> Callable[[dict[str, Any]]
             raise invalid(
                 f"The filter '{text}' is not offered here; use {known} as in {filterable[0]}=\"VALUE\""
             )
-        pattern = re.sub(r"([\[\]?])", r"[\1]", condition["value"].lower())
+        pattern = re.sub(r"([\[\]?])", r"[\1]", condition["value"].lower().replace("%2b", "+"))
         conditions.append((condition["field"], pattern))
     return lambda item: all(
-        fnmatch.fnmatchcase(str(item.get(field, "")).lower(), pattern) for field, pattern in conditions
+        fnmatch.fnmatchcase(str(item.get(field, "")).lower().replace("%2b", "+"), pattern)
+        for field, pattern in conditions
     )
 
 

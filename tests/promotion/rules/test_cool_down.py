@@ -31,6 +31,7 @@ def replacing(*before: Entry) -> Context:
         (TODAY - 7 * DAY + timedelta(seconds=1), False, "published 6 days ago, the cool-down is 7 days"),
         (TODAY - timedelta(hours=1), False, "published 1 hour ago"),
         (TODAY + DAY, False, "in the future"),
+        (TODAY + 30 * DAY, False, "in the future"),
     ],
 )
 def test_a_file_has_to_be_as_old_as_the_period(published: datetime, passed: bool, said: str) -> None:

@@ -9,8 +9,9 @@ import pytest
 from dmz.errors import InputError
 from dmz.promotion.entry import Build, Entry
 from dmz.promotion.evidence import Evidence, Publisher, Status
+from dmz.promotion.rules.rule import Effect
 from tests.promotion.builders import wheel
-from tests.promotion.rules.cases import DAY, TODAY, evidence, judged, policy, rule
+from tests.promotion.rules.cases import DAY, TODAY, evidence, judged, policy, rule, said
 
 BUILT = Evidence(
     Entry(wheel("thing", "1.0", origin="python-built"), built=Build("thing-1.0.tar.gz", "c" * 64, "d" * 64))
@@ -40,12 +41,25 @@ def test_a_build_without_provenance_is_refused_even_if_it_is_named() -> None:
         ({"yanked": "CVE-2026-1 in it"}, "taken back by its publisher: CVE-2026-1 in it"),
         ({"status": Status.QUARANTINED}, "quarantined"),
         ({"status": Status.QUARANTINED, "yanked": "bad"}, "quarantined"),
+        ({"deleted": True}, "upstream does not offer it any more, and does not say why"),
+        ({"deleted": True, "yanked": "bad"}, "taken back by its publisher: bad"),
     ],
 )
 def test_what_was_taken_back_is_refused(facts: dict[str, Any], said: str) -> None:
     found = judged(rule("yanked"), evidence(**facts))
     assert not found.passed
     assert said in found.saw
+
+
+def test_what_the_index_deleted_is_as_the_policy_says() -> None:
+    warned = judged(rule("yanked", 'deleted = "warn"'), evidence(deleted=True))
+    assert [each.effect for each in warned.seen] == [Effect.WARN]
+    assert judged(rule("yanked", 'deleted = "pass"'), evidence(deleted=True)).passed
+    # What its publisher or the index says is another thing.
+    for facts in ({"yanked": "bad"}, {"status": Status.QUARANTINED}):
+        found = judged(rule("yanked", 'deleted = "pass"'), evidence(deleted=True, **facts))
+        assert [each.effect for each in found.seen if each.effect] == [Effect.REFUSE]
+    assert said(lambda: policy(rule("yanked", 'deleted = "never"')))
 
 
 @pytest.mark.parametrize("status", [None, Status.ACTIVE, Status.ARCHIVED, Status.DEPRECATED])

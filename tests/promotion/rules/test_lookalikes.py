@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dmz.errors import InputError
-from dmz.promotion.rules.lookalikes import SHORTEST, Names, distance, honest, read_names, seen, shipped
+from dmz.promotion.rules.lookalikes import (
+    SHORTEST,
+    LookalikesRule,
+    Names,
+    distance,
+    honest,
+    read_names,
+    seen,
+    shipped,
+)
 from dmz.promotion.rules.rule import Context
 from tests.promotion.builders import wheel
 from tests.promotion.rules.cases import TODAY, evidence, judged, policy, rule
@@ -87,7 +97,14 @@ def test_the_policy_may_name_its_own_list(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("acme-trainer  # ours\n\n# more\nother\n")
     made = policy(rule("lookalikes", 'names = "names.txt"'), path=tmp_path / "policy.toml")
     [found] = [each for each in made.rules if each.name == "lookalikes"]
-    assert getattr(found, "names", None) == {"acme-trainer", "other"}
+    assert isinstance(found, LookalikesRule)
+    assert found.names
+    assert found.names.names == {"acme-trainer", "other"}
+    [file] = found.lists
+    assert (file.path.name, file.digest) == (
+        "names.txt",
+        hashlib.sha256((tmp_path / "names.txt").read_bytes()).hexdigest(),
+    )
 
 
 @pytest.mark.parametrize(

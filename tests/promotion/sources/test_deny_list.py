@@ -87,6 +87,13 @@ def test_a_distribution_with_its_release_or_for_all_of_them(read: Any) -> None:
     assert not denied("Debian:12", "py")
 
 
+@pytest.mark.parametrize("written", ["Ubuntu:22.04", "Ubuntu:22.04:LTS"])
+def test_a_release_is_the_same_with_its_lts_or_without(read: Any, written: str) -> None:
+    source = read(entry("thing", ecosystem=written))
+    assert source.findings("Ubuntu:22.04:LTS", "thing", "1")
+    assert not source.findings("Ubuntu:24.04:LTS", "thing", "1")
+
+
 def test_what_is_no_version_is_denied_by_name_only(read: Any) -> None:
     source = read(
         entry("named"), entry("some", ">=0"), entry("named", "", "Debian"), entry("some", ">= 0", "Debian")

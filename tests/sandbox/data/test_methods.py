@@ -73,6 +73,12 @@ class TestFiles:
             return [file["name"].rpartition("%2F")[2] for file in found.get("files", [])]
 
         assert names(f'owner="{REPOSITORY}/packages/one/versions/2.0"') == ["one-2.0-py3-none-any.whl"]
+        assert names(f'owner="{REPOSITORY}/packages/two-lib/versions/1.0+local"') == [
+            "two_lib-1.0+local-py3-none-any.whl"
+        ]
+        assert names(f'owner="{REPOSITORY}/packages/two-lib/versions/1.0%2Blocal"') == [
+            "two_lib-1.0+local-py3-none-any.whl"
+        ]
         assert len(names(f'name="{REPOSITORY}/files/ONE*"')) == 2
         assert names('owner="nobody"') == []
         with filled.client(filled.api) as client:
