@@ -13,8 +13,9 @@ from dmz.commands.common import REFUSED, Setting, json_option, print_json, told
 from dmz.console import Steps
 from dmz.promotion.advisories.age import age
 from dmz.promotion.base_image import BaseImage
+from dmz.promotion.purl import purl
 from dmz.promotion.rules.rule import Effect
-from dmz.promotion.screening import Screening, purl
+from dmz.promotion.screening import Screening
 from dmz.promotion.verdict import Outcome, Verdict
 from dmz.workflow.examine import asked, examine
 from dmz.workflow.sources import context, local_sources

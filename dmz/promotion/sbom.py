@@ -32,8 +32,8 @@ from dmz.errors import InputError
 from dmz.promotion.base_image import BaseImage
 from dmz.promotion.entry import Entry
 from dmz.promotion.evidence import Evidence
+from dmz.promotion.purl import purl
 from dmz.promotion.release import Release
-from dmz.promotion.screening import purl
 from dmz.promotion.wording import printable
 from dmz.promotion.workload import Workload
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Final
-from urllib.parse import quote
 
 from dmz.artifact import Artifact, Kind
 from dmz.errors import RefusedError
@@ -20,6 +18,7 @@ from dmz.promotion.evidence import Evidence, Source
 from dmz.promotion.finding import Finding, Nature, merged
 from dmz.promotion.fitness import check_age, check_waiver
 from dmz.promotion.policy import Policy
+from dmz.promotion.purl import purl
 from dmz.promotion.rules.cool_down import CoolDownRule
 from dmz.promotion.rules.rule import (
     NOTHING_KNOWN,
@@ -43,16 +42,6 @@ WITHDRAWN: Final = "withdrawn"
 """What refuses the files of `dmz withdraw --now`, named like a rule."""
 _STAYS_OUT: Final = "What was withdrawn at once stays out until that is taken back."
 _FILES: Final = "files: the workload names their SHA-256"
-_SAFE: Final = ".-_~:"
-
-
-@dataclass(frozen=True)
-class Remedy:
-    """The version to take instead of a refused one."""
-
-    version: str
-    allowed: bool
-    """Whether what was asked for allows it, so that a new resolution finds it."""
 
 
 class Screening:
@@ -283,45 +272,3 @@ def _name(entry: Entry) -> str:
 
 def _version(entry: Entry) -> str:
     return entry.source_version or entry.artifact.version
-
-
-def refusal(verdict: Verdict) -> str:
-    """The package and the reasons, as a sentence: nothing of other versions, which have to be looked for."""
-    artifact = verdict.entry.artifact
-    reasons = "; ".join(
-        each.words if each.finding else f"{each.rule}: {each.words}" for each in verdict.refusals
-    )
-    return f"{artifact.name} {artifact.version} is refused: {reasons}."
-
-
-def explain(verdict: Verdict, found: Remedy | None, asked: Sequence[str] = ()) -> str:
-    """A refusal as one line: the package, the reasons, and the version that would pass.
-
-    Args:
-        verdict: one that refuses.
-        found: the remedy; None: it was looked for, and there is none.
-        asked: the requirements that led to the refused version, to name the one to change.
-    """
-    text = refusal(verdict)
-    demand = " and ".join(f"'{each}'" for each in asked)
-    if found is None:
-        accept = ", or accept it for a time with a waiver (waivers/README.md)" if verdict.waivable else ""
-        return f"{text} No version of it passes: do without it, or wait for one that does{accept}."
-    if found.allowed:
-        return f"{text} Version {found.version} passes" + (f" and {demand} allows it." if demand else ".")
-    return f"{text} Version {found.version} would pass" + (
-        f", but {demand} does not allow it: change that requirement." if demand else "."
-    )
-
-
-def purl(artifact: Artifact, image: BaseImage) -> str:
-    """The package URL (https://github.com/package-url/purl-spec): `pkg:pypi/protobuf@6.31.0`."""
-    name, version = quote(artifact.name, safe=_SAFE), quote(artifact.version, safe=_SAFE)
-    match artifact.kind:
-        case Kind.PYPI:
-            return f"pkg:pypi/{name}@{version}"
-        case Kind.APT:
-            qualifiers = f"arch={artifact.architecture}&distro={image.release}"
-            return f"pkg:deb/{image.distribution}/{name}@{version}?{qualifiers}"
-        case Kind.FILE:
-            return f"pkg:generic/{name}?checksum=sha256:{artifact.sha256}"

@@ -11,7 +11,8 @@ from dmz.artifact import Kind
 from dmz.promotion.base_image import BaseImage
 from dmz.promotion.evidence import Source
 from dmz.promotion.probes import Observed, Probe
-from dmz.promotion.screening import Remedy, purl
+from dmz.promotion.purl import purl
+from dmz.promotion.refusal import Remedy
 from dmz.promotion.transfer import Counters
 from dmz.promotion.verdict import Verdict
 

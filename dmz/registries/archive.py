@@ -18,9 +18,10 @@ from typing import Any, Final
 from dmz.artifact import Artifact
 from dmz.errors import TransferError
 from dmz.registries import objects
-from dmz.registries.bucket import SUMS, Bucket, Sums, readable, sums
+from dmz.registries.bucket import Bucket, readable
 from dmz.registries.concurrency import together
 from dmz.registries.google import Google
+from dmz.registries.sums import SUMS, Sums, sums
 
 CONTENTS: Final = "sha256/"
 """Prefix of the objects `sha256/<hexadecimal digits>`."""

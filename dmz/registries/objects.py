@@ -14,8 +14,9 @@ import google_crc32c
 from dmz.artifact import Artifact
 from dmz.errors import TransferError
 from dmz.registries import multipart
-from dmz.registries.bucket import Bucket, Object, Sums
+from dmz.registries.bucket import Bucket, Object
 from dmz.registries.failures import failure
+from dmz.registries.sums import Sums
 from dmz.threads import in_thread
 
 

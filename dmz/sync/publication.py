@@ -10,8 +10,9 @@ from dmz.attestations import inside
 from dmz.errors import InputError, TransferError
 from dmz.promotion import lockfiles
 from dmz.promotion.release import Release
-from dmz.registries.bucket import Bucket, Object, sums_of
+from dmz.registries.bucket import Bucket, Object
 from dmz.registries.concurrency import together
+from dmz.registries.sums import sums_of
 
 
 async def publish(bucket: Bucket, found: Mapping[str, Release], attested: Mapping[str, bytes]) -> None:

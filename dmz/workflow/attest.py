@@ -24,9 +24,10 @@ from dmz.promotion.base_image import BaseImage, base_image, base_images
 from dmz.promotion.entry import Entry
 from dmz.promotion.evidence import Evidence
 from dmz.promotion.lockfiles import names
+from dmz.promotion.refusal import refusal
 from dmz.promotion.release import Release
 from dmz.promotion.rules.rule import Context
-from dmz.promotion.screening import Screening, refusal
+from dmz.promotion.screening import Screening
 from dmz.promotion.statement import Attestation, Input, Role
 from dmz.promotion.summary import Refusal
 from dmz.promotion.verdict import Verdict

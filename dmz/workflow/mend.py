@@ -17,8 +17,8 @@ from dmz.errors import InputError
 from dmz.promotion import release as releases
 from dmz.promotion.entry import Entry
 from dmz.promotion.evidence import Evidence
+from dmz.promotion.refusal import Remedy
 from dmz.promotion.release import Release
-from dmz.promotion.screening import Remedy
 from dmz.promotion.versions import DpkgVersion
 from dmz.promotion.workload import workload_digest
 from dmz.registries.google import connect

@@ -14,8 +14,9 @@ from dmz.promotion import release as releases
 from dmz.promotion.evidence import Evidence
 from dmz.promotion.installed import Installed
 from dmz.promotion.inventory import Inventory
+from dmz.promotion.refusal import Remedy, explain
 from dmz.promotion.release import Release
-from dmz.promotion.screening import Remedy, Screening, explain
+from dmz.promotion.screening import Screening
 from dmz.promotion.summary import Refusal
 from dmz.promotion.verdict import Verdict
 from dmz.promotion.waivers import Waiver

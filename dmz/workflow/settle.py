@@ -18,8 +18,9 @@ from dmz.promotion.base_image import BaseImage
 from dmz.promotion.evidence import Evidence
 from dmz.promotion.explanation import Need, told
 from dmz.promotion.installed import Installed
+from dmz.promotion.refusal import Remedy, explain, refusal
 from dmz.promotion.remedy import Conflict, Mended, Pins, Search
-from dmz.promotion.screening import Remedy, Screening, explain, refusal
+from dmz.promotion.screening import Screening
 from dmz.promotion.summary import Refusal
 from dmz.promotion.verdict import Verdict
 from dmz.promotion.versions import is_pep440

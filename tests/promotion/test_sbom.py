@@ -17,9 +17,9 @@ from dmz.errors import InputError
 from dmz.promotion import workload as workloads
 from dmz.promotion.entry import Build, Entry
 from dmz.promotion.evidence import Evidence, Publisher
+from dmz.promotion.purl import purl
 from dmz.promotion.release import Release
 from dmz.promotion.sbom import licences, name, sbom
-from dmz.promotion.screening import purl
 from tests.promotion.builders import deb, entry, file, image, release, releases, sha, wheel
 
 WORKLOAD = workloads.parse(

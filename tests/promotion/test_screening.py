@@ -18,8 +18,10 @@ from dmz.errors import InputError, RefusedError
 from dmz.promotion.advisories import Database
 from dmz.promotion.evidence import Evidence, Status
 from dmz.promotion.finding import Finding, Nature, Severity, merged
+from dmz.promotion.purl import purl
+from dmz.promotion.refusal import Remedy, explain
 from dmz.promotion.rules.rule import Context
-from dmz.promotion.screening import Remedy, Screening, explain, purl
+from dmz.promotion.screening import Screening
 from dmz.promotion.waivers import Waiver, Waivers
 from tests.promotion.builders import deb, entries, entry, file, image, wheel
 from tests.promotion.rules.cases import (

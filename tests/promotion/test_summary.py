@@ -4,7 +4,7 @@ import json
 
 from dmz.artifact import Kind
 from dmz.promotion.probes import Observed, Probe
-from dmz.promotion.screening import Remedy
+from dmz.promotion.refusal import Remedy
 from dmz.promotion.summary import Refusal, Summary, counts
 from dmz.promotion.transfer import Counters
 from tests.promotion.builders import image, wheel
