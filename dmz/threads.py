@@ -23,8 +23,8 @@ async def in_thread(work: Callable[[], T], stop: Callable[[], None] = _nothing) 
 
     Args:
         work: what blocks.
-        stop: called when the caller is called off; makes `work` end soon. That is not waited for: what it
-            reads from may have to be closed first, by the caller.
+        stop: called when the caller is called off; makes `work` end soon. Nobody waits for that end: `work`
+            may hang on something that the caller closes only after this.
 
     Raises:
         Whatever `work` raised.
@@ -39,6 +39,10 @@ async def in_thread(work: Callable[[], T], stop: Callable[[], None] = _nothing) 
     def run() -> None:
         try:
             result = work()
+        except StopIteration as error:  # which no future takes
+            stopped = RuntimeError("the work of a thread raised StopIteration")
+            stopped.__cause__ = error
+            tell(lambda: done.set_exception(stopped))
         except BaseException as error:
             failure = error
             tell(lambda: done.set_exception(failure))

@@ -269,14 +269,17 @@ class _Sent:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._bytes = 0
+        self._forgotten = False
 
     def counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
             yield chunk
-            self._bytes += len(chunk)
-            self._progress.sent(len(chunk))
+            if not self._forgotten:  # its thread may go on for a moment after it broke off
+                self._bytes += len(chunk)
+                self._progress.sent(len(chunk))
 
     def forget(self) -> None:
+        self._forgotten = True
         self._progress.sent(-self._bytes)
 
 

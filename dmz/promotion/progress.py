@@ -26,12 +26,12 @@ class Progress:
         self.bytes = 0
         """Sent so far; not more than `size`, whatever has to be sent twice."""
         self._clock = clock
-        self._one = threading.Lock()
+        self._lock = threading.Lock()
         self._readings: deque[tuple[float, int]] = deque([(clock(), 0)])
 
     def sent(self, count: int) -> None:
         """So many more bytes went out; fewer than none when a transfer broke off and begins again."""
-        with self._one:
+        with self._lock:
             self.bytes += count
             now = self._clock()
             if now - self._readings[-1][0] >= _EVERY:

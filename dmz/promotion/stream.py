@@ -155,17 +155,20 @@ class _Lane:
                 self._changed.notify_all()
 
     def chunks(self) -> Iterator[bytes]:
-        """What is put, until it ends: well, or with the failure of whoever puts."""
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._ended)
-                if self._failure is not None:
-                    raise self._failure
-                if not self._waiting:
-                    return
-                chunk = self._waiting.popleft()
-                self._changed.notify_all()
-            yield chunk
+        """What is put, until it ends: well, or with the failure of whoever puts. Who stops reading leaves."""
+        try:
+            while True:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._waiting or self._ended)
+                    if self._failure is not None:
+                        raise self._failure
+                    if not self._waiting:
+                        return
+                    chunk = self._waiting.popleft()
+                    self._changed.notify_all()
+                yield chunk
+        finally:
+            self.leave()
 
     def leave(self) -> None:
         """Nobody reads any more."""

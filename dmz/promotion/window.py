@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,8 +16,8 @@ _QUIET: Final = 1.0
 
 _LOOK: Final = 0.05
 """Seconds between two looks at how much this process works."""
-_WORKS: Final = 0.8
-"""Part of one processor that it takes when it works more than it waits."""
+_WORKS: Final = 0.4
+"""Part of the processors that it takes when it works more than it waits."""
 
 
 class Window:
@@ -32,6 +33,7 @@ class Window:
         most: int = 32,
         clock: Callable[[], float] = time.monotonic,
         worked: Callable[[], float] = time.process_time,
+        processors: int = 0,
     ) -> None:
         """How many, at most, and the clocks.
 
@@ -39,6 +41,7 @@ class Window:
             most: places that there are ever; each takes some memory and a connection or two.
             clock: seconds.
             worked: seconds of processor time that this process took.
+            processors: that it may use; 0: those that it may use here.
         """
         self._most = most
         self._size = float(min(_FIRST, most))
@@ -49,6 +52,7 @@ class Window:
         self._resume = float("-inf")
         self._changed = asyncio.Condition()
         self._worked = worked
+        self._processors = processors or len(os.sched_getaffinity(0))
         self._looked = clock(), worked()
         self._works = False
 
@@ -83,7 +87,7 @@ class Window:
         now, worked = self._clock(), self._worked()
         since, before = self._looked
         if now - since >= _LOOK:
-            self._works = worked - before > _WORKS * (now - since)
+            self._works = worked - before > _WORKS * self._processors * (now - since)
             self._looked = now, worked
         return self._works
 

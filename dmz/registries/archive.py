@@ -151,7 +151,7 @@ class BucketArchive:
         there = await self.look(artifact.sha256)
         if there is None:
             raise TransferError(f"{what} was deleted at this moment; run again when nobody prunes")
-        held = await objects.sha256(self._bucket, name, there.generation, what)
+        held = await objects.sha256(self._bucket, name, there.generation, what, there.sums)
         if held != artifact.sha256:
             raise TransferError(
                 f"{what} is kept with other bytes, {there.size} of SHA-256 {held}, and a sync can't replace "
@@ -162,11 +162,13 @@ class BucketArchive:
         """Whether just what was listed has the bytes that it is called after; reads them all.
 
         Raises:
-            TransferError: it is not there any more, or the service kept failing.
+            TransferError: it is not there any more, or the service kept failing, or other bytes came than its
+                record speaks of: a bad reading says nothing of what is kept.
         """
         name = CONTENTS + content.sha256
         what = f"gs://{self._bucket.name}/{name}"
-        return await objects.sha256(self._bucket, name, content.generation, what) == content.sha256
+        held = await objects.sha256(self._bucket, name, content.generation, what, content.sums)
+        return held == content.sha256
 
     async def remove(self, content: Content) -> bool:
         """Delete just what was listed.

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import http.client
-import io
 import os
-import select
-import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import httpx
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+from dmz.registries.line import Line
 
 CHUNK: Final = 1 << 18
 """Bytes of a body that are handled at a time, at most: few enough to stay in a processor's cache."""
-_OURS: Final = frozenset({b"transfer-encoding", b"connection"})
+_FRAMING: Final = frozenset({b"transfer-encoding", b"connection"})
 """Fields that say how a body is framed and who keeps the connection."""
+_CALLED_OFF: Final = "called off"
 
-Origin = tuple[str, str, int | None]
+Origin = tuple[str, str, int]
 """Scheme, host and port."""
 
 
@@ -50,30 +47,21 @@ class Connection:
             else http.client.HTTPConnection(host, port)
         )
         self._http.auto_open = 0  # or the rest of a body that was cut would go to a new connection
-        self._line: _Line | None = None
-        self._sent = True
-        self._answer: http.client.HTTPResponse | None = None
-        self._ahead = b""
+        self._line: Line | None = None
+        self._current: Answer | None = None
         self._in_use = threading.Lock()
         self._cut = False
 
-    @property
-    def finished(self) -> bool:
-        """Whether all of the answer's body was read."""
-        return self._answer is not None and self._answer.isclosed()
-
-    @property
-    def reusable(self) -> bool:
-        """Whether nothing of the exchange is on its way any more, and the server goes on listening."""
-        answer = self._answer
-        return self._sent and self.finished and answer is not None and not answer.will_close and not self._cut
+    def reusable(self, answer: Answer) -> bool:
+        """Whether nothing of an exchange, the last one, is on its way, and the server goes on listening."""
+        return answer is self._current and answer.finished and answer.keeps and not self._cut
 
     def silent(self) -> bool:
-        """Whether the server has said nothing since, not even that it closes."""
-        return self._line is not None and not self._line.heard()
+        """Whether the server has said nothing since its last answer, not even that it closes."""
+        return self._line is not None and self._line.silent()
 
-    def exchange(self, request: httpx.Request, body: bytes | Iterator[bytes]) -> http.client.HTTPResponse:
-        """Send a request and return the head of its answer.
+    def exchange(self, request: httpx.Request, body: bytes | Iterator[bytes]) -> Answer:
+        """Send a request and read the head of its answer, with its body if that is small.
 
         It listens while it sends a stream: an answer that comes before the end of it is read as the answer.
 
@@ -83,60 +71,57 @@ class Connection:
         """
         patience = request.extensions.get("timeout", {})
         with self._used():
+            self._current = None
             line = self._line or self._connected(request, patience.get("connect"))
             line.patience(patience.get("write"))
-            self._sent, self._answer, self._ahead = False, None, b""
-            self._sent = self._send(request, body, line)
+            sent = self._send(request, body, line)
             line.patience(patience.get("read"))
             with _translated(request, httpx.ReadTimeout, httpx.ReadError):
-                self._answer = answer = self._http.getresponse()
-                _check(answer)
-            if not self._sent and answer.status < 400:
+                found = self._http.getresponse()
+                _check(found)
+            if not sent and found.status < 400:
                 raise httpx.RemoteProtocolError("an answer before the end", request=request)
-            if answer.length is not None and answer.length <= CHUNK:
-                self._ahead = self._read(request)
+            self._current = answer = Answer(self, request, found, keeps=sent and not found.will_close)
+            if found.length is not None and found.length <= CHUNK:
+                answer.ahead = self._read(answer)
         return answer
 
-    def ahead(self) -> bytes:
-        """What was read of the answer's body already, once."""
-        data, self._ahead = self._ahead, b""
-        return data
-
-    def read(self, request: httpx.Request) -> bytes:
-        """The next bytes of the answer's body, none at its end.
+    def read(self, answer: Answer) -> bytes:
+        """The next bytes of an answer's body, none at its end.
 
         Raises:
-            httpx.TransportError: it broke, or ended before it was complete.
+            httpx.TransportError: it broke, ended before it was complete, or was called off.
         """
         with self._used():
-            return self._read(request)
+            return self._read(answer)
 
-    def _read(self, request: httpx.Request) -> bytes:
-        assert self._answer is not None
-        with _translated(request, httpx.ReadTimeout, httpx.ReadError):
-            data = self._answer.read(CHUNK)
-            if not data and self._answer.length:
-                raise http.client.IncompleteRead(data, self._answer.length)
+    def _read(self, answer: Answer) -> bytes:
+        if answer is not self._current:  # whoever comes late gets nothing of the next one
+            raise httpx.ReadError(_CALLED_OFF, request=answer.request)
+        with _translated(answer.request, httpx.ReadTimeout, httpx.ReadError):
+            data = answer.head.read(CHUNK)
+            if not data and answer.head.length:
+                raise http.client.IncompleteRead(data, answer.head.length)
         return data
 
-    def _connected(self, request: httpx.Request, patience: float | None) -> _Line:
+    def _connected(self, request: httpx.Request, patience: float | None) -> Line:
         self._http.timeout = patience
         with _translated(request, httpx.ConnectTimeout, httpx.ConnectError):
             self._http.connect()
-        self._line = _Line(self._http.sock)
+        self._line = Line(self._http.sock)
         self._http.sock = self._line  # as much of a socket as the client uses
         if self._cut:
-            raise httpx.ConnectError("called off", request=request)
+            raise httpx.ConnectError(_CALLED_OFF, request=request)
         return self._line
 
-    def _send(self, request: httpx.Request, body: bytes | Iterator[bytes], line: _Line) -> bool:
+    def _send(self, request: httpx.Request, body: bytes | Iterator[bytes], line: Line) -> bool:
         """Send all of it, or until an answer comes; whether it was all."""
         with _translated(request, httpx.WriteTimeout, httpx.WriteError):
             target = request.url.raw_path.decode("ascii")
             self._http.putrequest(request.method, target, skip_host=True, skip_accept_encoding=True)
             for key, value in request.headers.raw:
-                if key.lower() not in _OURS:
-                    self._http.putheader(key, value)
+                if key.lower() not in _FRAMING:
+                    self._field(key, value)
             self._http.endheaders()
         for chunk in (body,) if isinstance(body, bytes) else body:
             if not chunk:
@@ -146,11 +131,19 @@ class Connection:
             try:
                 line.sendall(chunk)
             except OSError:
-                if line.heard():  # why the server takes no more
+                if not line.silent():  # why the server takes no more
                     return False
                 with _translated(request, httpx.WriteTimeout, httpx.WriteError):
                     raise
         return True
+
+    def _field(self, key: bytes, value: bytes) -> None:
+        try:
+            self._http.putheader(key, value)
+        except ValueError:  # which shows the value, and that may be a secret
+            raise http.client.HTTPException(
+                f"the field {key.decode('latin-1')!r} has characters that can't be sent"
+            ) from None
 
     def cut(self) -> None:
         """Break it off: what waits for it in a thread gets an error, and nothing more is sent."""
@@ -178,79 +171,35 @@ class Connection:
                 self._in_use.release()
 
 
-class _Line:
-    """A socket that knows whether the other side has said something."""
+class Answer:
+    """The answer of one exchange; what is left of its body comes by `Connection.read`."""
 
-    def __init__(self, connected: socket.socket) -> None:
-        self._socket = connected
-        self._poll = select.poll()
-        self._poll.register(connected, select.POLLIN)
-        self._said = b""
+    def __init__(
+        self,
+        connection: Connection,
+        request: httpx.Request,
+        head: http.client.HTTPResponse,
+        *,
+        keeps: bool,
+    ) -> None:
+        self.connection = connection
+        self.request = request
+        self.head = head
+        self.keeps = keeps
+        """Whether all was sent, and the server goes on listening after this."""
+        self.ahead = b""
+        """What was read of its body with the head."""
 
-    def heard(self) -> bool:
-        """Whether there is something to read: an answer, or the end."""
-        if self._said:
-            return True
-        if not self._poll.poll(0):
-            return False
-        before = self._socket.gettimeout()
-        self._socket.settimeout(0)
-        try:
-            self._said = self._socket.recv(CHUNK)
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return False  # TLS has something to say to itself, such as a new ticket
-        except OSError:
-            pass  # whoever reads gets it again
-        finally:
-            self._socket.settimeout(before)
-        return True
-
-    def patience(self, seconds: float | None) -> None:
-        """For how long the other side may take or say nothing."""
-        self._socket.settimeout(seconds)
-
-    def sendall(self, data: Any) -> None:
-        """As a socket's."""
-        self._socket.sendall(data)
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        """What is to be read, from what was heard already on."""
-        return io.BufferedReader(_Ear(self))
-
-    def receive(self, buffer: WriteableBuffer) -> int:
-        """As a socket's `recv_into`."""
-        if not self._said:
-            return self._socket.recv_into(buffer)
-        view = memoryview(buffer)
-        count = min(len(view), len(self._said))
-        view[:count], self._said = self._said[:count], self._said[count:]
-        return count
-
-    def close(self) -> None:
-        """The client closes before all is read; `Connection` does when it is done with it."""
-
-    def cut(self) -> None:
-        """Nothing comes and goes any more."""
-        with suppress(OSError):  # it is closed
-            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-
-    def close_for_good(self) -> None:
-        self._socket.close()
-
-
-class _Ear(io.RawIOBase):
-    def __init__(self, line: _Line) -> None:
-        self._line = line
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        return self._line.receive(buffer)
+    @property
+    def finished(self) -> bool:
+        """Whether all of its body was read."""
+        return self.head.isclosed()
 
 
 def _check(answer: http.client.HTTPResponse) -> None:
-    """What the standard library lets pass: a body whose length nobody can tell."""
+    """What the standard library lets pass: no final answer, and a body whose length nobody can tell."""
+    if answer.status < 200:
+        raise http.client.HTTPException(f"{answer.status} where an answer is due")
     lengths = set(answer.headers.get_all("content-length", ()))
     if len(lengths) > 1 or not all(each.isascii() and each.isdigit() for each in lengths):
         raise http.client.HTTPException(f"a body of length {', '.join(sorted(lengths))}")

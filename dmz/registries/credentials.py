@@ -43,9 +43,11 @@ class AmbientTokens:
         """A token from the environment, the metadata server or the user's login.
 
         Raises:
-            InputError: nobody is logged in.
+            InputError: nobody is logged in, or the variable has no token.
         """
-        if given := os.environ.get("GOOGLE_OAUTH_ACCESS_TOKEN"):
+        if given := os.environ.get("GOOGLE_OAUTH_ACCESS_TOKEN", "").strip():
+            if not (given.isascii() and given.isprintable() and " " not in given):
+                raise InputError("GOOGLE_OAUTH_ACCESS_TOKEN is no access token; set it anew, or unset it")
             return given
         async with self._lock:
             if self._credentials is not None and self._credentials.valid:

@@ -54,13 +54,18 @@ async def create(bucket: Bucket, name: str, chunks: Iterator[bytes], size: int, 
     if response.is_error:
         raise failure(what, response)
     try:
-        recorded = str(response.json()["crc32c"])
+        record = response.json()
+        recorded, generation = str(record["crc32c"]), str(record["generation"])
     except (ValueError, KeyError, TypeError, RecursionError):  # it may be right; whoever tries again looks
         raise TransferError(f"{what}: the service did not say what it stored; run again") from None
     if recorded != _base64(sent):
-        removed = await bucket.google.send("DELETE", bucket.url(name))
-        state = "; delete it there, then" if removed.is_error else "; removed,"
-        raise TransferError(f"{what}: was stored with other bytes than were sent{state} run again")
+        try:
+            await bucket.remove(name, generation)
+        except TransferError as error:
+            raise TransferError(
+                f"{what}: was stored with other bytes than were sent; delete it ({error}), then run again"
+            ) from error
+        raise TransferError(f"{what}: was stored with other bytes than were sent; removed, run again")
     return True
 
 
@@ -109,3 +114,17 @@ async def is_artifact(bucket: Bucket, item: Object, artifact: Artifact, what: st
         return True
     await bucket.remove(item.name, item.generation)
     return False
+
+
+async def place(bucket: Bucket, name: str, chunks: Iterator[bytes], artifact: Artifact) -> None:
+    """Upload an artifact as a new object. What is there already counts only by every byte, or is deleted.
+
+    Raises:
+        TransferError: the service refused or failed, or something else was there, and is deleted now.
+    """
+    what = f"{bucket.name}/{artifact.filename}"
+    if await create(bucket, name, chunks, artifact.size, what):
+        return
+    there = [item for item in await bucket.list(name) if item.name == name]
+    if not there or not await is_artifact(bucket, there[0], artifact, what):
+        raise TransferError(f"{what}: there was something else in its place; removed, run again")

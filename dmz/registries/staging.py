@@ -38,12 +38,7 @@ class Staging:
         Raises:
             TransferError: the service refused or failed, or something else was there, and is deleted now.
         """
-        name, what = _name(artifact), self._what(artifact)
-        if await objects.create(self._bucket, name, chunks, artifact.size, what):
-            return
-        there = [item for item in await self._bucket.list(name) if item.name == name]
-        if not there or not await objects.is_artifact(self._bucket, there[0], artifact, what):
-            raise TransferError(f"{what}: there was something else in its place; removed, run again")
+        await objects.place(self._bucket, _name(artifact), chunks, artifact)
 
     async def held(self, artifacts: Collection[Artifact]) -> set[Artifact]:
         """Those that are staged, by one listing and by every byte of them; what is wrong is deleted.

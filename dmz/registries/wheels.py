@@ -98,7 +98,7 @@ async def _range(
                 data += chunk
                 if len(data) > stop - start:
                     break
-    except httpx.TransportError as error:
+    except httpx.RequestError as error:
         raise unreachable(url, error) from error
     if len(data) != stop - start:
         raise TransferError(f"{what}: answers a range of bytes with another one; run again")

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import http.client
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
 
 import httpx
 
-from dmz.registries.connection import Connection, Origin
+from dmz.registries.connection import Answer, Connection, Origin
 from dmz.threads import in_thread
 
 _STREAM: Final = "dmz.stream"
@@ -53,39 +53,39 @@ class Wire(httpx.AsyncBaseTransport):
             httpx.TransportError: no answer, or one that says that it took what was not sent yet.
         """
         body = request.stream.chunks if isinstance(request.stream, Upload) else request.content
-        connection = self._connection(request.url)
+        connection = self._connection(_origin(request))
         try:
             answer = await in_thread(lambda: connection.exchange(request, body), connection.cut)
         except BaseException:
-            self.release(connection)
+            self._release(connection, None)
             raise
-        stream = _Stream(self, connection, request)
+        stream = _Stream(answer, lambda: self._release(connection, answer))
         return httpx.Response(
-            answer.status,
-            headers=_headers(answer),
+            answer.head.status,
+            headers=_headers(answer.head),
             stream=stream,
             extensions={
                 "http_version": b"HTTP/1.1",
-                "reason_phrase": answer.reason.encode("latin-1", "replace"),
+                "reason_phrase": answer.head.reason.encode("latin-1", "replace"),
                 _STREAM: stream,
             },
         )
 
-    def _connection(self, url: httpx.URL) -> Connection:
-        idle = self._idle[url.scheme, url.host, url.port]
-        connection = Connection((url.scheme, url.host, url.port))
+    def _connection(self, origin: Origin) -> Connection:
+        idle = self._idle[origin]
         while idle:
-            kept = idle.pop()
-            if kept.silent():
-                connection = kept
+            connection = idle.pop()
+            if connection.silent():
                 break
-            kept.cut()
+            connection.cut()
+        else:
+            connection = Connection(origin)
         self._busy.add(connection)
         return connection
 
-    def release(self, connection: Connection) -> None:
+    def _release(self, connection: Connection, answer: Answer | None) -> None:
         """Keep it for another request, or cut it if something of this one may still come."""
-        if connection in self._busy and connection.reusable:
+        if connection in self._busy and answer is not None and connection.reusable(answer):
             self._idle[connection.origin].append(connection)
         else:
             connection.cut()
@@ -102,30 +102,39 @@ class Wire(httpx.AsyncBaseTransport):
 class _Stream(httpx.AsyncByteStream):
     """An answer's body as it comes: to be read in a thread, or by the event loop."""
 
-    def __init__(self, wire: Wire, connection: Connection, request: httpx.Request) -> None:
-        self._wire = wire
-        self._connection = connection
-        self._request = request
+    def __init__(self, answer: Answer, release: Callable[[], None]) -> None:
+        self._answer = answer
+        self._release: Callable[[], None] | None = release
 
     def __iter__(self) -> Iterator[bytes]:
-        if chunk := self._connection.ahead():
-            yield chunk
-        while not self._connection.finished:
+        if self._answer.ahead:
+            yield self._answer.ahead
+        while not self._answer.finished:
             if chunk := self._read():
                 yield chunk
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        if chunk := self._connection.ahead():
-            yield chunk
-        while not self._connection.finished:
-            if chunk := await in_thread(self._read, self._connection.cut):
+        if self._answer.ahead:
+            yield self._answer.ahead
+        while not self._answer.finished:
+            if chunk := await in_thread(self._read, self._answer.connection.cut):
                 yield chunk
 
     def _read(self) -> bytes:
-        return self._connection.read(self._request)
+        return self._answer.connection.read(self._answer)
 
     async def aclose(self) -> None:
-        self._wire.release(self._connection)
+        release, self._release = self._release, None
+        if release is not None:
+            release()
+
+
+def _origin(request: httpx.Request) -> Origin:
+    url = request.url
+    port = {"http": 80, "https": 443}.get(url.scheme)
+    if port is None:
+        raise httpx.UnsupportedProtocol(f"{url.scheme or 'no scheme'} is not spoken here", request=request)
+    return url.scheme, url.host, url.port or port
 
 
 def _headers(answer: http.client.HTTPResponse) -> list[tuple[bytes, bytes]]:

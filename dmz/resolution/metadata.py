@@ -15,8 +15,8 @@ import email.policy
 import hashlib
 import io
 import logging
-import os
 import re
+import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
@@ -78,27 +78,31 @@ class CoreMetadata:
         """
         known = _SHA256.fullmatch(file.sha256)
         for whose in (_REPOSITORY, _UPSTREAM) if known else ():
-            if (data := _kept(_place(self._cache, whose, file.sha256))) is not None:
+            place = _place(self._cache, self._whose(whose, name, file), file.sha256)
+            if (data := _kept(place, file.filename)) is not None:
                 return data
         data, whose = await self._read(name, file)
         if known:  # in a thread: nobody has to wait for it
-            place = _place(self._cache, whose, file.sha256)
+            place = _place(self._cache, self._whose(whose, name, file), file.sha256)
             asyncio.get_running_loop().run_in_executor(None, _keep, place, data)
         return data
+
+    def _whose(self, whose: str, name: str, file: IndexFile) -> str:
+        return whose if whose == _UPSTREAM else _word(self._index.file_url(name, file.filename))
 
     async def _read(self, name: str, file: IndexFile) -> tuple[bytes, str]:
         """The metadata, and whose word they are."""
         for whose, read in (
-            (_REPOSITORY, self._repositorys),
-            (_UPSTREAM, self._upstreams),
-            (_REPOSITORY, self._wholes),
+            (_REPOSITORY, self._from_repository),
+            (_UPSTREAM, self._from_upstream),
+            (_REPOSITORY, self._from_whole),
         ):
             data = await read(name, file)
             if data is not None and is_of(data, file.filename):
                 return data, whose
         raise TransferError(f"{file.filename}: it is no wheel that can be read; leave it out")
 
-    async def _repositorys(self, name: str, file: IndexFile) -> bytes | None:
+    async def _from_repository(self, name: str, file: IndexFile) -> bytes | None:
         """Out of the wheel in the repository, if that has it: it would fetch the whole to give a part."""
         size = (await self._index.kept()).get(file.sha256) if self._parts else None
         if not size:
@@ -113,7 +117,7 @@ class CoreMetadata:
             _LOG.info("the repository gives no part of a wheel: %s", error)
         return None
 
-    async def _upstreams(self, name: str, file: IndexFile) -> bytes | None:
+    async def _from_upstream(self, name: str, file: IndexFile) -> bytes | None:
         """What the upstream has, if it offers the very same file."""
         upstream = self._upstream
         theirs = await upstream.file(name, file) if upstream else None
@@ -125,7 +129,7 @@ class CoreMetadata:
                 return data
         return await _by_parts(lambda part: upstream.part(theirs, part), theirs)
 
-    async def _wholes(self, name: str, file: IndexFile) -> bytes | None:
+    async def _from_whole(self, name: str, file: IndexFile) -> bytes | None:
         """Out of the wheel in the repository, which fetches it for that."""
         return await _by_parts(lambda part: self._part(name, file, part), file)
 
@@ -136,7 +140,7 @@ class CoreMetadata:
             response = await self._google.client.get(
                 url, headers=headers, auth=self._google.basic, follow_redirects=True
             )
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise unreachable(url, error) from error
         if response.is_error:
             raise failure(file.filename, response)
@@ -181,8 +185,8 @@ async def approved_metadata(google: Google, url: str, wheel: Artifact, cache: Pa
         RefusedError: it has none, or they are of something else.
         TransferError: the repository did not answer.
     """
-    place = _place(cache, _REPOSITORY, wheel.sha256)
-    if (kept := _kept(place)) is not None:
+    place = _place(cache, _word(url), wheel.sha256)
+    if (kept := _kept(place, wheel.filename)) is not None:
         return kept
     data = await wheels.metadata(google, url, wheel)
     if data is None or not is_of(data, wheel.filename):
@@ -227,19 +231,25 @@ def _fields(data: bytes) -> email.message.Message:
     return email.parser.BytesHeaderParser(policy=email.policy.compat32).parsebytes(head)
 
 
-def _kept(path: Path) -> bytes | None:
+def _word(url: str) -> str:
+    """The folder for what a repository says of its wheels, by the address of one: no other's word counts."""
+    return f"{_REPOSITORY}-{hashlib.sha256(url.rsplit('/', 2)[0].encode()).hexdigest()[:32]}"
+
+
+def _kept(path: Path, filename: str) -> bytes | None:
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
     except OSError:
         return None
+    return data if is_of(data, filename) else None
 
 
 def _keep(path: Path, data: bytes) -> None:
     """Keep it for next time; a folder that cannot be written is no reason to stop."""
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_bytes(data)
-        fresh.replace(path)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as fresh:
+            fresh.write(data)
+        Path(fresh.name).replace(path)
     except OSError as error:
         _LOG.info("metadata are not kept: %s", error.strerror)

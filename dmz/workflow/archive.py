@@ -109,21 +109,19 @@ async def prune(estate: Estate, agreed: Archived, say: Say) -> Pruned:
         who = await caller(estate.outer_outputs()["location"])
         holder = Holder(who.who, secrets.token_hex(8), who.host)
         async with hold(own.bucket, PRUNE, holder, patience=0, say=lambda line: say(str(line))) as lease:
+            archive.bucket.google.guard.check = lease.check
             now = await _look(archive, estate.outer_settings.kept_releases, agreed.forgotten, say)
             going = {*(set(now.free) & set(agreed.free)), *(agreed.wrong or ())}
             free = sorted(going, key=lambda each: each.sha256)
             old = sorted(set(now.old) & set(agreed.old), key=lambda each: each.name)
             gone: list[Content] = []
-            # In portions: who lost the lease in between must not go on.
             for first in range(0, len(free), _TELL):
                 say(f"deleting {len(free)} files: {len(gone)} are gone")
-                await lease.check()
                 portion = free[first : first + _TELL]
                 done = await together(map(archive.contents.remove, portion))
                 gone += [each for each, removed in zip(portion, done, strict=True) if removed]
             if old:
                 say(f"deleting {len(old)} records")
-                await lease.check()
                 await together(archive.bucket.delete(each.name) for each in old)
             return Pruned(len(gone), sum(each.size for each in gone), len(old))
 

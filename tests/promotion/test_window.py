@@ -93,7 +93,7 @@ def test_places_that_were_won_are_given_out() -> None:
 
 def test_it_does_not_grow_while_the_process_works_rather_than_waits() -> None:
     clock, worked = Clock(), Clock()
-    window = Window(most=32, clock=clock, worked=worked)
+    window = Window(most=32, clock=clock, worked=worked, processors=2)
 
     def success(seconds: float, work: float) -> None:
         clock.now += seconds

@@ -16,7 +16,7 @@ from dmz.registries.failures import failure
 from dmz.registries.google import Google, connect
 from dmz.registries.retry import Retry
 from tests.registries.conftest import FAST, as_sync
-from tests.registries.counterpart import SYNC, Counterpart, Fault
+from tests.registries.counterpart import CALLER, SYNC, Counterpart, Fault
 from tests.registries.support import stream
 
 BUCKET = "/storage/v1/b/box/o"
@@ -177,6 +177,23 @@ class TestTokens:
         monkeypatch.setenv("GOOGLE_OAUTH_ACCESS_TOKEN", "ended")
         with pytest.raises(InputError, match=r"may not act as .*log in again"):
             as_sync(lambda google: google.call("GET", f"{google.endpoints.storage}b/box/o"))
+
+    @pytest.mark.parametrize("given", ["to\nken", "to ken", "t\u00f6ken"])
+    def test_what_can_be_no_token_is_not_sent_and_not_shown(
+        self, cloud: Counterpart, monkeypatch: pytest.MonkeyPatch, given: str
+    ) -> None:
+        monkeypatch.setenv("GOOGLE_OAUTH_ACCESS_TOKEN", given)
+        with pytest.raises(InputError, match="is no access token") as caught:
+            as_sync(lambda google: google.call("GET", f"{google.endpoints.storage}b/box/o"))
+        assert given not in str(caught.value)
+        assert not cloud.requests
+
+    def test_a_line_end_behind_a_token_is_none_of_it(
+        self, cloud: Counterpart, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cloud.buckets["box"] = {}
+        monkeypatch.setenv("GOOGLE_OAUTH_ACCESS_TOKEN", f"{CALLER}\n")
+        as_sync(lambda google: google.call("GET", f"{google.endpoints.storage}b/box/o"))
 
     def test_an_answer_that_is_no_token(self, cloud: Counterpart) -> None:
         cloud.faults.append(Fault("POST", "generateAccessToken", text="{}"))

@@ -18,7 +18,8 @@ from dmz.errors import TransferError
 from dmz.registries import multipart
 from dmz.registries.google import Google
 from dmz.registries.python import PythonRegistry
-from dmz.registries.wire import Upload, Wire
+from dmz.registries.wire import Upload, Wire, blocking
+from dmz.threads import in_thread
 from tests.registries.conftest import as_sync
 from tests.registries.counterpart import Counterpart, Fault, wheel
 from tests.registries.support import artifact, stream
@@ -361,6 +362,94 @@ class TestEncrypted:
 
         against(taking, work, tls)
         assert heard in ([], [b""])
+
+
+class TestAnswers:
+    def test_what_is_left_of_one_is_nobodys(self) -> None:
+        """A thread that comes late gets nothing of the next answer on its connection."""
+
+        async def naming(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while head := await reader.readline():
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n" + head.split()[1][1:])
+                await writer.drain()
+
+        async def work(client: httpx.AsyncClient, url: str) -> None:
+            async with client.stream("GET", url + "first.") as response:
+                late = blocking(response)
+            async with client.stream("GET", url + "second") as response:
+                assert list(late) in ([], [b"first."])
+                assert b"".join([chunk async for chunk in response.aiter_raw()]) == b"second"
+
+        against(naming, work)
+
+    def test_a_large_one_that_was_left_is_not_read_on(self) -> None:
+        async def large(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+            await asyncio.sleep(5)
+
+        async def work(client: httpx.AsyncClient, url: str) -> None:
+            async with client.stream("GET", url) as response:
+                late = blocking(response)
+            with pytest.raises(httpx.ReadError):
+                await in_thread(lambda: list(late))
+
+        against(large, work)
+
+    @pytest.mark.parametrize("status", [b"101 Switching", b"103 Early Hints"])
+    def test_one_that_is_not_final_is_none(self, status: bytes) -> None:
+        async def early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 " + status + b"\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na")
+            await writer.drain()
+            await asyncio.sleep(0.1)
+
+        async def work(client: httpx.AsyncClient, url: str) -> None:
+            with pytest.raises(httpx.RemoteProtocolError, match="where an answer is due"):
+                await client.get(url)
+
+        against(early, work)
+
+    def test_bytes_behind_one_end_the_connection(self) -> None:
+        connections = 0
+
+        async def more(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal connections
+            connections += 1
+            while head := await reader.readline():
+                await reader.readuntil(b"\r\n\r\n")
+                answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n"
+                writer.write(answer + head.split()[1][-1:] + answer + b"?")
+                await writer.drain()
+
+        async def work(client: httpx.AsyncClient, url: str) -> None:
+            for name in "abc":
+                assert (await client.get(url + name)).text == name
+
+        against(more, work)
+        assert connections == 3
+
+
+def test_a_secret_that_can_not_be_sent_is_not_shown() -> None:
+    async def work(client: httpx.AsyncClient, url: str) -> None:
+        with pytest.raises(httpx.RemoteProtocolError, match="authorization") as caught:
+            await client.get(url, headers={"authorization": "Bearer secret\n"})
+        assert "secret" not in str(caught.value)
+
+    async def nobody(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    against(nobody, work)
+
+
+def test_only_http_is_spoken() -> None:
+    async def ask() -> None:
+        async with httpx.AsyncClient(transport=Wire()) as client:
+            await client.get("ftp://127.0.0.1/")
+
+    with pytest.raises(httpx.UnsupportedProtocol, match="ftp"):
+        asyncio.run(ask())
 
 
 class TestCalledOff:

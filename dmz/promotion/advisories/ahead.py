@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +29,7 @@ _ITS_SHARE: Final = 0.6
 _CODE: Final = "from dmz.promotion.advisories.lookup import main; main()"
 
 Answers = list[tuple[Finding, ...] | None]
-"""For each version that was asked for; None: it is none."""
+"""For each version that was asked for; None: the other process could not say."""
 QUESTIONS: Final = msgspec.msgpack.Decoder(list[Asked])
 ANSWERS: Final = msgspec.msgpack.Decoder(Answers)
 
@@ -54,8 +54,12 @@ class Ahead:
     def _received(self) -> Answers:
         assert self._process.stdout
         body = self._process.stdout.read()
-        done = self._process.wait() == 0
-        return ANSWERS.decode(body) if done else [None] * len(self._places)
+        if self._process.wait() == 0:
+            with suppress(msgspec.MsgspecError):
+                answers = ANSWERS.decode(body)
+                if len(answers) == len(self._places):
+                    return answers
+        return [None] * len(self._places)
 
 
 @contextmanager
@@ -71,17 +75,11 @@ def ahead(index: Path, asked: Sequence[Asked]) -> Iterator[Ahead | None]:
         yield None
         return
     asked = asked[round(len(asked) * (1 - _ITS_SHARE)) :]
-    with tempfile.TemporaryFile() as questions:
-        questions.write(msgspec.msgpack.encode(asked))
-        questions.seek(0)
-        process = subprocess.Popen(
-            [sys.executable, "-c", _CODE, str(index)],
-            stdin=questions,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # where it fails, this process does its work and says why
-            # The same modules as here, from wherever this program has them.
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        )
+    try:
+        process = _started(index, asked)
+    except OSError:  # no room, or too many processes: then there is no other
+        yield None
+        return
     assert process.stdout
     try:
         yield Ahead(asked, process)
@@ -89,3 +87,18 @@ def ahead(index: Path, asked: Sequence[Asked]) -> Iterator[Ahead | None]:
         process.kill()
         process.stdout.close()
         process.wait()
+
+
+def _started(index: Path, asked: Sequence[Asked]) -> subprocess.Popen[bytes]:
+    with tempfile.TemporaryFile() as questions:
+        questions.write(msgspec.msgpack.encode(asked))
+        questions.seek(0)
+        return subprocess.Popen(
+            # Without the folder that this runs in, which may be a checkout of somebody else's.
+            [sys.executable, "-P", "-c", _CODE, str(index.absolute())],
+            stdin=questions,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # where it fails, this process does its work and says why
+            # The same modules as here, and nothing else that this process knows, tokens among it.
+            env={"PYTHONPATH": os.pathsep.join(str(Path(path).absolute()) for path in sys.path if path)},
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -61,12 +62,55 @@ def test_the_answers_are_the_same(
     assert sum(map(len, here.values())) == 20
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import sys; sys.stdout.write('half'); sys.exit(1)",
+        "import sys; sys.stdout.write('nonsense')",
+        "import sys; sys.stdout.buffer.write(bytes([0x90]))",  # a list of nothing
+    ],
+)
 def test_what_the_other_process_could_not_do_is_done_here(
-    database: Database, here: Mapping[ahead.Asked, tuple[Finding, ...]], monkeypatch: pytest.MonkeyPatch
+    database: Database,
+    here: Mapping[ahead.Asked, tuple[Finding, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
 ) -> None:
-    monkeypatch.setattr(ahead, "_CODE", "import sys; sys.stdout.write('half'); sys.exit(1)")
+    monkeypatch.setattr(ahead, "_CODE", code)
     with database.expecting(ASKED):
         assert {each: database.findings(*each) for each in ASKED} == here
+
+
+def test_where_it_can_not_be_started_all_is_done_here(
+    database: Database, here: Mapping[ahead.Asked, tuple[Finding, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> object:
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr(subprocess, "Popen", full)
+    with database.expecting(ASKED):
+        assert {each: database.findings(*each) for each in ASKED} == here
+
+
+def test_neither_the_folder_that_it_runs_in_nor_a_token_reaches_it(
+    database: Database,
+    here: Mapping[ahead.Asked, tuple[Finding, ...]],
+    counted: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = tmp_path / "told"
+    for name in ("msgspec.py", "json.py", "sitecustomize.py"):
+        (tmp_path / name).write_text(f"open({str(told)!r}, 'w'); raise SystemExit(1)")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GOOGLE_OAUTH_ACCESS_TOKEN", "secret")
+    code = "import os; assert 'GOOGLE_OAUTH_ACCESS_TOKEN' not in os.environ; " + ahead._CODE
+    monkeypatch.setattr(ahead, "_CODE", code)
+    database._package.cache_clear()  # type: ignore[attr-defined]
+    with database.expecting(ASKED):
+        assert {each: database.findings(*each) for each in ASKED} == here
+    assert not told.exists()
+    assert counted == [name for _, name, _ in ASKED[:12]], "the other process did its part"
 
 
 def test_what_is_no_version_is_refused_here(database: Database) -> None:
