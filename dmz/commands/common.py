@@ -12,18 +12,20 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
 from dmz import targets
 from dmz.console import Steps
 from dmz.errors import DmzError, InputError, RefusedError
-from dmz.promotion.summary import Refusal
 from dmz.promotion.wording import printable
 from dmz.workflow.claims import PATIENCE
 from dmz.workflow.estate import Estate
 from dmz.workflow.refused import ScreeningRefusedError
+
+if TYPE_CHECKING:  # every command imports this, and few the rest
+    from dmz.promotion.summary import Refusal
 
 FAILED: Final = 1
 BAD_INPUT: Final = 2

@@ -240,7 +240,7 @@ async def connect(
     guard = Guard()
     wire = GuardedTransport(Wire(), guard)
     paced = PacedTransport(wire, endpoints.counted, share, retry.most)
-    async with httpx.AsyncClient(
+    async with _Client(
         transport=RetryingTransport(paced, retry),
         timeout=httpx.Timeout(60, connect=10, read=retry.answer, pool=None),
         headers={"User-Agent": "package-dmz"},
@@ -264,3 +264,18 @@ async def connect(
 def _settle() -> None:
     """What was loaded until now stays: no collection has to look at it again, which stops every transfer."""
     gc.freeze()
+
+
+class _NoCookies(httpx.Cookies):
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """None are kept: to look for them is a good part of what an answer costs."""
+
+
+class _Client(httpx.AsyncClient):
+    @property
+    def cookies(self) -> httpx.Cookies:
+        return _NoCookies()
+
+    @cookies.setter
+    def cookies(self, cookies: Any) -> None:
+        raise ValueError("no cookies are sent")

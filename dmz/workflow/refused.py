@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from dmz.errors import RefusedError
-from dmz.promotion.summary import Refusal
+
+if TYPE_CHECKING:  # every command imports this, and few the rest
+    from dmz.promotion.summary import Refusal
 
 
 class ScreeningRefusedError(RefusedError):
