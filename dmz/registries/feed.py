@@ -9,7 +9,6 @@ differ by minutes; who asks has to expect that.
 from __future__ import annotations
 
 import asyncio
-import base64
 import re
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from dmz.errors import DmzError, InputError, TransferError
 from dmz.registries.bucket import Bucket
 from dmz.registries.failures import failure, unreachable
 from dmz.registries.google import Google
+from dmz.registries.sums import recorded
 
 BUCKET: Final = "osv-vulnerabilities"
 """The bucket of osv.dev; a mirror of it has the same layout."""
@@ -259,4 +259,4 @@ def _crc32c(path: Path) -> str:
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
             checksum = google_crc32c.extend(checksum, chunk)
-    return base64.b64encode(checksum.to_bytes(4, "big")).decode()
+    return recorded(checksum)

@@ -5,7 +5,6 @@ See https://cloud.google.com/storage/docs/json_api/v1/objects/insert
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Iterator
 
@@ -16,7 +15,7 @@ from dmz.errors import TransferError
 from dmz.registries import multipart
 from dmz.registries.bucket import Bucket, Object
 from dmz.registries.failures import failure
-from dmz.registries.sums import Sums
+from dmz.registries.sums import Sums, recorded
 from dmz.threads import in_thread
 
 
@@ -55,10 +54,10 @@ async def create(bucket: Bucket, name: str, chunks: Iterator[bytes], size: int, 
         raise failure(what, response)
     try:
         record = response.json()
-        recorded, generation = str(record["crc32c"]), str(record["generation"])
+        stored, generation = str(record["crc32c"]), str(record["generation"])
     except (ValueError, KeyError, TypeError, RecursionError):  # it may be right; whoever tries again looks
         raise TransferError(f"{what}: the service did not say what it stored; run again") from None
-    if recorded != _base64(sent):
+    if stored != recorded(sent):
         try:
             await bucket.remove(name, generation)
         except TransferError as error:
@@ -92,12 +91,7 @@ def _digest(chunks: Iterator[bytes]) -> tuple[str, tuple[int, str]]:
     for chunk in chunks:
         digest.update(chunk)
         size, crc32c = size + len(chunk), google_crc32c.extend(crc32c, chunk)
-    return digest.hexdigest(), (size, _base64(crc32c))
-
-
-def _base64(crc32c: int) -> str:
-    """As the service writes it."""
-    return base64.b64encode(crc32c.to_bytes(4, "big")).decode()
+    return digest.hexdigest(), (size, recorded(crc32c))
 
 
 async def is_artifact(bucket: Bucket, item: Object, artifact: Artifact, what: str) -> bool:

@@ -35,6 +35,10 @@ def sums(record: Mapping[str, Any]) -> Sums:
 
 def sums_of(data: bytes) -> Sums:
     """What the service would say of these bytes."""
-    crc32c = google_crc32c.value(data).to_bytes(4, "big")
     md5 = hashlib.md5(data, usedforsecurity=False).digest()
-    return Sums(len(data), base64.b64encode(crc32c).decode(), base64.b64encode(md5).decode())
+    return Sums(len(data), recorded(google_crc32c.value(data)), base64.b64encode(md5).decode())
+
+
+def recorded(crc32c: int) -> str:
+    """A CRC32C as the service writes it."""
+    return base64.b64encode(crc32c.to_bytes(4, "big")).decode()
