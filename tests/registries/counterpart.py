@@ -682,9 +682,10 @@ def _serving(app: web.Application) -> Iterator[str]:
             await runner.setup()
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             address.append(f"http://127.0.0.1:{runner.addresses[0][1]}")
-            ready.set()
 
         loop.run_until_complete(start())
+        # Said by the loop that is then stopped: one that ends `start` would swallow the stop.
+        loop.call_soon(ready.set)
         loop.run_forever()
         loop.run_until_complete(runner.cleanup())
         loop.close()
