@@ -54,7 +54,7 @@ class Window:
         self._worked = worked
         self._processors = processors or len(os.sched_getaffinity(0))
         self._looked = clock(), worked()
-        self._works = False
+        self._works = True  # until a look says otherwise
 
     @property
     def size(self) -> int:
@@ -74,7 +74,8 @@ class Window:
         finally:
             async with self._changed:
                 self._taken -= 1
-                self._changed.notify_all()
+                # No more than may go in: to wake thousands for nothing takes longer than a small file.
+                self._changed.notify(max(0, self.size - self._taken))
 
     def succeeded(self) -> None:
         """A transfer went well."""

@@ -36,7 +36,10 @@ def _made(_file: str | None, _folder: str | None) -> ssl.SSLContext:
 
 
 class Connection:
-    """A connection, made when the first request needs it. `cut` may be called from any thread."""
+    """A connection, made when a request needs it: the first one, or one after the server ended it.
+
+    `cut` may be called from any thread.
+    """
 
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
@@ -56,10 +59,6 @@ class Connection:
         """Whether nothing of an exchange, the last one, is on its way, and the server goes on listening."""
         return answer is self._current and answer.finished and answer.keeps and not self._cut
 
-    def silent(self) -> bool:
-        """Whether the server has said nothing since its last answer, not even that it closes."""
-        return self._line is not None and self._line.silent()
-
     def exchange(self, request: httpx.Request, body: bytes | Iterator[bytes]) -> Answer:
         """Send a request and read the head of its answer, with its body if that is small.
 
@@ -72,7 +71,8 @@ class Connection:
         patience = request.extensions.get("timeout", {})
         with self._used():
             self._current = None
-            line = self._line or self._connected(request, patience.get("connect"))
+            if (line := self._waiting()) is None:
+                line = self._connected(request, patience.get("connect"))
             line.patience(patience.get("write"))
             sent = self._send(request, body, line)
             line.patience(patience.get("read"))
@@ -103,6 +103,14 @@ class Connection:
             if not data and answer.head.length:
                 raise http.client.IncompleteRead(data, answer.head.length)
         return data
+
+    def _waiting(self) -> Line | None:
+        """The line, if the server has said nothing since its last answer, not even that it closes."""
+        if self._line is None or self._line.silent():
+            return self._line
+        self._line.close_for_good()
+        self._http.close()
+        return None
 
     def _connected(self, request: httpx.Request, patience: float | None) -> Line:
         self._http.timeout = patience

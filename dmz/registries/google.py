@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
@@ -20,6 +20,8 @@ from dmz.registries.multipart import Frame
 from dmz.registries.pace import PacedTransport, weighing
 from dmz.registries.retry import REPEATABLE, WHOLE, Retry, RetryingTransport
 from dmz.registries.wire import Upload, Wire, blocking
+
+_AGENT: Final = {"User-Agent": "package-dmz"}
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class Google:
                 json=json,
                 content=content,
                 headers=headers,
-                auth=self.basic if basic else self.bearer,
+                auth=self._auth(basic=basic),
                 extensions=WHOLE | weighing(weight) | (REPEATABLE if repeatable else {}),
             )
         except httpx.RequestError as error:
@@ -138,24 +140,22 @@ class Google:
             TransferError: refused, or the connection broke before the announced end.
         """
         try:
-            async with self.client.stream(
-                "GET",
-                url,
-                auth=self.basic if basic else self.bearer,
-                # What is hashed are the file's bytes, so no coding on the way.
-                headers={"Accept-Encoding": "identity"},
-                follow_redirects=True,
-            ) as response:
+            response = await self.client.send(
+                _request("GET", url), stream=True, auth=self._auth(basic=basic), follow_redirects=True
+            )
+            try:
                 if response.is_error:
                     await response.aread()
                     raise failure(what, response)
                 yield _chunks(response, what)
+            finally:
+                await response.aclose()
         except httpx.RequestError as error:
             raise unreachable(url, error) from error
 
     async def upload(
         self,
-        url: str,
+        url: str | httpx.URL,
         frame: Frame,
         chunks: Iterator[bytes],
         size: int,
@@ -170,16 +170,19 @@ class Google:
         length: the server has half a request and commits nothing. What it raised comes out of this call.
         """
         try:
-            request = self.client.build_request(
+            request = _request(
                 "POST",
                 url,
                 params=params,
                 headers={"Content-Type": frame.content_type, "Content-Length": str(frame.length(size))},
             )
             request.stream = Upload(frame.around(chunks, size, what))
-            return await self.client.send(request, auth=self.basic if basic else self.bearer)
+            return await self.client.send(request, auth=self._auth(basic=basic))
         except httpx.RequestError as error:
-            raise unreachable(url, error) from error
+            raise unreachable(str(url), error) from error
+
+    def _auth(self, *, basic: bool) -> httpx.Auth:
+        return self.basic if basic else self.bearer
 
     async def operation(self, operation: dict[str, Any], what: str) -> dict[str, Any]:
         """Wait for a long-running operation of Artifact Registry and return its response.
@@ -213,6 +216,22 @@ class Google:
         return answer
 
 
+def _request(
+    method: str,
+    url: str | httpx.URL,
+    *,
+    params: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
+) -> httpx.Request:
+    """A request for a file's bytes: those are what is hashed, so no coding on the way.
+
+    What a client adds to its own requests costs as much as a small file.
+    """
+    return httpx.Request(
+        method, url, params=params, headers={**_AGENT, "Accept-Encoding": "identity", **(headers or {})}
+    )
+
+
 def _chunks(response: httpx.Response, what: str) -> Iterator[bytes]:
     try:
         yield from blocking(response)
@@ -243,7 +262,7 @@ async def connect(
     async with _Client(
         transport=RetryingTransport(paced, retry),
         timeout=httpx.Timeout(60, connect=10, read=retry.answer, pool=None),
-        headers={"User-Agent": "package-dmz"},
+        headers=_AGENT,
     ) as client:
         tokens: Tokens = AmbientTokens()
         if impersonate:

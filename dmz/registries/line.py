@@ -55,7 +55,8 @@ class Line:
 
     def patience(self, seconds: float | None) -> None:
         """For how long the other side may take or say nothing."""
-        self._socket.settimeout(seconds)
+        if seconds != self._socket.gettimeout():  # which costs nothing
+            self._socket.settimeout(seconds)
 
     def sendall(self, data: Any) -> None:
         """As a socket's."""

@@ -53,7 +53,10 @@ class Wire(httpx.AsyncBaseTransport):
             httpx.TransportError: no answer, or one that says that it took what was not sent yet.
         """
         body = request.stream.chunks if isinstance(request.stream, Upload) else request.content
-        connection = self._connection(_origin(request))
+        origin = _origin(request)
+        idle = self._idle[origin]
+        connection = idle.pop() if idle else Connection(origin)
+        self._busy.add(connection)
         try:
             answer = await in_thread(lambda: connection.exchange(request, body), connection.cut)
         except BaseException:
@@ -70,18 +73,6 @@ class Wire(httpx.AsyncBaseTransport):
                 _STREAM: stream,
             },
         )
-
-    def _connection(self, origin: Origin) -> Connection:
-        idle = self._idle[origin]
-        while idle:
-            connection = idle.pop()
-            if connection.silent():
-                break
-            connection.cut()
-        else:
-            connection = Connection(origin)
-        self._busy.add(connection)
-        return connection
 
     def _release(self, connection: Connection, answer: Answer | None) -> None:
         """Keep it for another request, or cut it if something of this one may still come."""

@@ -16,8 +16,10 @@ class Clock:
 
 
 def test_it_grows_with_success_up_to_the_most() -> None:
-    window = Window(most=10)
+    clock = Clock()
+    window = Window(most=10, clock=clock)
     first = window.size
+    clock.now = 1.0
     for _ in range(20):
         window.succeeded()
     assert first < window.size == 10
@@ -26,6 +28,7 @@ def test_it_grows_with_success_up_to_the_most() -> None:
 def test_it_halves_once_for_complaints_of_one_moment_and_grows_slowly_after() -> None:
     clock = Clock()
     window = Window(most=32, clock=clock)
+    clock.now = 1.0
     for _ in range(32):
         window.succeeded()
     for _ in range(5):
@@ -70,9 +73,10 @@ def test_no_more_than_its_places_are_taken_and_all_get_one() -> None:
     assert asyncio.run(run()) == (3, 20)
 
 
-def test_places_that_were_won_are_given_out() -> None:
-    async def run() -> int:
-        window, inside, leave = Window(most=16), 0, asyncio.Event()
+def test_places_that_were_won_are_given_out_when_one_leaves() -> None:
+    async def run() -> tuple[int, int]:
+        clock = Clock()
+        window, inside, leave = Window(most=16, clock=clock), 0, asyncio.Event()
 
         async def work() -> None:
             nonlocal inside
@@ -80,15 +84,25 @@ def test_places_that_were_won_are_given_out() -> None:
                 inside += 1
                 await leave.wait()
 
-        tasks = [asyncio.create_task(work()) for _ in range(16)]
+        async def leaves() -> None:
+            async with window.place():
+                await first.wait()
+
+        first = asyncio.Event()
+        tasks = [asyncio.create_task(each) for each in (leaves(), *(work() for _ in range(16)))]
         await asyncio.sleep(0.01)
+        before = inside
+        clock.now = 1.0
         for _ in range(16):
             window.succeeded()
+        first.set()
+        await asyncio.sleep(0.01)
+        after = inside
         leave.set()
         await asyncio.gather(*tasks)
-        return inside
+        return before, after
 
-    assert asyncio.run(run()) == 16
+    assert asyncio.run(run()) == (3, 16)
 
 
 def test_it_does_not_grow_while_the_process_works_rather_than_waits() -> None:
@@ -101,9 +115,12 @@ def test_it_does_not_grow_while_the_process_works_rather_than_waits() -> None:
         window.succeeded()
 
     for _ in range(10):
-        success(0.1, 0.09)
+        success(0.001, 0.0)
     size = window.size
-    assert size < 10
+    assert size == 4, "it grew before it could know"
+    for _ in range(10):
+        success(0.1, 0.09)
+    assert window.size == size
     for _ in range(10):
         success(0.1, 0.02)
     assert window.size == size + 10
