@@ -8,7 +8,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import email.utils
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -138,10 +138,12 @@ class Bucket:
         )
 
     async def delete(self, name: str) -> None:
-        """Delete an object; one that is not there is no error."""
-        response = await self.google.send("DELETE", self.url(name))
-        if response.is_error and response.status_code != 404:
-            raise failure(f"{self.name}/{name}", response)
+        """Delete an object; one that is not there is no error.
+
+        Raises:
+            TransferError: the service refused or kept failing.
+        """
+        await self._gone(name, None, {404})
 
     # Objects that several write: only on the condition that nobody else did meanwhile.
     # See https://cloud.google.com/storage/docs/request-preconditions
@@ -195,10 +197,20 @@ class Bucket:
         Raises:
             TransferError: the service refused or kept failing.
         """
-        response = await self.google.send("DELETE", self.url(name), params={"ifGenerationMatch": generation})
-        if response.is_error and response.status_code not in {404, 412}:
+        return await self._gone(name, {"ifGenerationMatch": generation}, {404, 412}) != 412
+
+    async def _gone(self, name: str, params: dict[str, str] | None, fine: Set[int]) -> int:
+        """Delete an object; the status of the answer, an error only if it is among those that are fine."""
+        response = await self.google.send("DELETE", self.url(name), params=params)
+        if response.is_error and response.status_code not in fine:
             raise failure(f"{self.name}/{name}", response)
-        return response.status_code != 412
+        if not response.is_error and response.content:
+            # Cloud Storage says nothing; somebody on the way, who asks to log in, does so with 200.
+            raise TransferError(
+                f"{self.name}/{name}: the answer to its deletion is not Cloud Storage's; check the endpoint "
+                "variables and the way there, then run again"
+            )
+        return response.status_code
 
     async def look(self, name: str) -> Found | None:
         """A small object with its generation and times; None if there is none.

@@ -113,3 +113,19 @@ class TestObjects:
         cloud.faults.append(Fault("POST", "/b/box/o", status=503))
         assert as_sync(lambda google: Bucket(google, "box").write("a", b"1"))
         assert box == {"a": b"1"}
+
+
+@pytest.mark.parametrize("how", ["delete", "remove"])
+def test_a_deletion_that_somebody_on_the_way_answers_is_none(
+    cloud: Counterpart, box: dict[str, bytes], how: str
+) -> None:
+    box[NAME] = DATA
+    cloud.faults.append(Fault("DELETE", "model.bin", text="<html>Sign in to the network</html>"))
+
+    async def work(google: Google) -> None:
+        bucket = Bucket(google, "box")
+        await (bucket.delete(NAME) if how == "delete" else bucket.remove(NAME, "1"))
+
+    with pytest.raises(TransferError, match=r"box/files/.* is not Cloud Storage's; check"):
+        as_sync(work)
+    assert box == {NAME: DATA}
