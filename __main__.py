@@ -2,9 +2,10 @@
 
 import pulumi
 
-from dmz.config import Side, load
+from dmz.config import Side
 from dmz.errors import DmzError
 from dmz.stacks import inner, outer
+from dmz.stacks.settings import load
 
 
 async def main() -> None:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dmz.cli import command
 from dmz.commands.common import Setting
-from dmz.commands.discover import discover
 from dmz.targets import GOOGLE
 from dmz.workflow.estate import Estate
 
@@ -30,7 +30,7 @@ class Given(Estate):
 
 def main(folder: str) -> None:
     """Resolve the workload of a checkout."""
-    discover.main(["--resolve", "--json"], obj=Setting(GOOGLE, Given(Path(folder))))
+    command("discover").main(["--resolve", "--json"], obj=Setting(GOOGLE, Given(Path(folder))))
 
 
 if __name__ == "__main__":

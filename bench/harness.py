@@ -155,7 +155,8 @@ def _run(
             stderr=complaints,
             text=True,
             cwd=folder,
-            env={**os.environ, **(environment or {})},
+            # What is installed has its bytecode, so nobody makes it anew at each start.
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **(environment or {})},
         )
         if process.stdin:
             process.stdin.write(given or "")

@@ -1,6 +1,8 @@
 """The arrows between the parts go one way."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,3 +62,21 @@ def test_promotion_knows_only_the_interface_of_the_registries() -> None:
 
 def test_the_walk_sees_imports() -> None:
     assert any(name == "pulumi" for _, name in imported("dmz/stacks"))
+
+
+def test_a_command_loads_only_what_it_needs() -> None:
+    # What takes longest to load: Pulumi's library, and the client that speaks to all of Google's services.
+    said = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from dmz.cli import command; command('discover'); print(*sys.modules)",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {*said.stdout.split()}
+    assert "dmz.resolution.python" in loaded
+    assert not loaded & {"pulumi", "grpc", "google.auth", "dmz.promotion.policy", "dmz.workflow.outer"}

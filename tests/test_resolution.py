@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -201,17 +202,27 @@ class TestOnce:
 class Beside:
     """An upstream that has the same files as the outer repository, and metadata beside them."""
 
-    def __init__(self, files: Mapping[str, bytes], *, announce: bool, ranges: bool = True) -> None:
+    def __init__(
+        self, files: Mapping[str, bytes], *, announce: bool, ranges: bool = True, lavish: bool = False
+    ) -> None:
         self.files = files
         self.announce = announce
         self.ranges = ranges
+        self.lavish = lavish
+        """Whether a part goes on to the end of the file, and says so."""
         self.asked: list[str] = []
         self.sent = 0
         """Bytes of wheels."""
 
     @property
     def routes(self) -> list[web.RouteDef]:
-        return [web.get("/simple/{name}/", self._page), web.get("/files/{filename}", self._file)]
+        return [
+            web.get("/simple/{name}/", self._page),
+            web.get("/files/{filename}", self._file),
+            # The same as the data plane of a repository.
+            web.get("/outer/python-remote/simple/{name}/", self._page),
+            web.get("/outer/python-remote/{name}/{filename}", self._file),
+        ]
 
     async def _page(self, request: web.Request) -> web.Response:
         own = [each for each in self.files if each.startswith(f"{request.match_info['name']}-")]
@@ -233,6 +244,7 @@ class Beside:
         if not self.ranges or (part.start is None and part.stop is None):
             return web.Response(body=body)
         start = max(0, len(body) + part.start) if part.start < 0 else part.start
+        start = start // 2 if self.lavish else start
         stop = len(body) if part.stop is None else part.stop
         self.sent += stop - start
         return web.Response(
@@ -323,6 +335,45 @@ class TestMetadata:
             assert set(resolved("heavy", upstream=told(f"{url}/simple/")).pins) == {"heavy", "leaf"}
         assert beside.asked.count(filename) == 2
         assert beside.sent < 200 << 10
+
+    def heavy(self, outer: Counterpart, size: int) -> dict[str, bytes]:
+        """A wheel of at least so many bytes, which the outer repository offers and has not fetched yet."""
+        filename, plain = wheel("heavy", "1.0", requires=("leaf",))
+        out = io.BytesIO(plain)
+        with zipfile.ZipFile(out, "a") as archive:
+            archive.writestr("heavy/data", bytes(size))
+        outer.keep("outer/python-remote", filename, out.getvalue())
+        outer.hide_from_record = True
+        return {filename: out.getvalue()}
+
+    def test_an_upstream_that_sends_more_than_was_asked_for_says_nothing(self, outer: Counterpart) -> None:
+        files = self.heavy(outer, 1 << 20)
+        beside = Beside(files, announce=False, lavish=True)
+        with serving(beside.routes) as url:
+            assert set(resolved("heavy", upstream=told(f"{url}/simple/")).pins) == {"heavy", "leaf"}
+        assert beside.asked == [*files]
+        assert {*files} <= {*fetched(outer)}
+
+    def test_a_repository_that_sends_more_than_was_asked_for_is_refused(
+        self, outer: Counterpart, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lavish = Beside(self.heavy(outer, 1 << 20), announce=False, lavish=True)
+        with serving(lavish.routes) as url:
+            monkeypatch.setenv("DMZ_PYTHON_REPOSITORY_ENDPOINT", url)
+            with pytest.raises(TransferError, match=r"heavy-1\.0.*longer"):
+                resolved("heavy")
+
+    def test_a_large_wheel_of_which_nobody_gives_a_part(self, outer: Counterpart) -> None:
+        self.heavy(outer, 17 << 20)
+        assert set(resolved("heavy").pins) == {"heavy", "leaf"}
+
+    def test_one_that_is_too_large_for_that(
+        self, outer: Counterpart, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.heavy(outer, 3 << 20)
+        monkeypatch.setattr("dmz.resolution.metadata._WHOLE", 2 << 20)
+        with pytest.raises(TransferError, match=r"heavy-1\.0.*no wheel that can be read"):
+            resolved("heavy")
 
     def test_what_is_no_wheel(self, outer: Counterpart) -> None:
         outer.keep("outer/python-remote", "junk-1.0-py3-none-any.whl", b"junk")
@@ -430,11 +481,26 @@ def told(url: str) -> Callable[[], Awaitable[str]]:
     return tell
 
 
+PAGES = {
+    name: "".join(
+        f'<a href="{folder}known-{number}-py3-none-any.whl#sha256={number}">known</a>\n'
+        for number, folder in enumerate(folders, 1)
+    )
+    for name, folders in {
+        "plain": ("../../known/", "../../known/"),
+        "scattered": ("https://elsewhere/packages/ab/", "https://elsewhere/packages/cd/"),
+        "bare": ("", "../../known/"),
+    }.items()
+}
+
+
 class TestShelf:
     """The index of one session."""
 
     class Own:
         async def page(self, name: str) -> tuple[str, str]:
+            if name in PAGES:
+                return "text/html", PAGES[name]
             page = {
                 "files": [
                     {"filename": f"{name}-1-py3-none-any.whl", "url": "https://elsewhere/x", "hashes": {}}
@@ -465,6 +531,17 @@ class TestShelf:
         assert str(page.url.join(file["url"])) + ".metadata" == str(data.url)
         assert data.content == b"Name: known"
         assert [each.status_code for each in (wheel_, absent, none)] == [404, 404, 404]
+
+    @pytest.mark.parametrize("name", ["plain", "scattered", "bare"])
+    def test_so_do_those_in_html_wherever_their_links_lead(self, name: str) -> None:
+        [page] = self.ask(f"{name}/")
+        links = re.findall(r'<a data-core-metadata="true" href="([^"]*)"', page.text)
+        paths = [page.url.join(link).path for link in links]
+        assert [path.split("/", 2)[2] for path in paths] == [
+            f"files/{name}/known-{number}-py3-none-any.whl" for number in (1, 2)
+        ]
+        [data] = self.ask(f"../files/{name}/known-1-py3-none-any.whl.metadata")
+        assert data.content == b"Name: known"
 
     def test_nobody_else_on_this_machine_can_ask(self) -> None:
         [answer] = self.ask("/simple/known/")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote
@@ -22,6 +22,9 @@ from dmz.registries.repository import Repository
 from dmz.registries.simple import ACCEPT
 from dmz.registries.simple import IndexFile as IndexFile
 from dmz.registries.simple import parse_simple as parse_simple
+
+Quick = Callable[[str], Awaitable[tuple[str, str] | None]]
+"""A short way to the page at an address; None where it leads nowhere."""
 
 _LOG: Final = logging.getLogger(__name__)
 _KEPT: Final = 20_000
@@ -75,9 +78,14 @@ class PythonIndex:
             self._pages[normalised] = await self._page(normalised)
         return self._pages[normalised]
 
-    async def text(self, name: str) -> tuple[str, str]:
-        """A project's page as it is, asked once for each: content type and text, both empty if unknown."""
+    async def text(self, name: str, quick: Quick | None = None) -> tuple[str, str]:
+        """A project's page as it is, asked once for each: content type and text, both empty if unknown.
+
+        `quick` is tried first, where there is one.
+        """
         normalised = canonicalize_name(name)
+        if quick and normalised not in self._texts and (found := await quick(f"{self.url}{normalised}/")):
+            self._texts[normalised] = found
         if normalised not in self._texts:
             response = await self._google.send(
                 "GET", f"{self.url}{normalised}/", headers={"Accept": ACCEPT}, basic=True

@@ -17,35 +17,35 @@ import io
 import logging
 import re
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import httpx
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
 from dmz.artifact import Artifact
-from dmz.cache import cache_folder
 from dmz.errors import RefusedError, TransferError
 from dmz.registries import wheel_parts, wheels
 from dmz.registries.failures import failure, unreachable
 from dmz.registries.google import Google
 from dmz.registries.index import IndexFile, PythonIndex
 from dmz.registries.wheel_parts import TAIL, NoPartsError
-from dmz.resolution.upstream import AT_ONCE, UpstreamFiles, start
+from dmz.resolution.kept import Kept
+from dmz.resolution.reads import AT_ONCE, Reads
+from dmz.resolution.upstream import UpstreamFiles, start
+from dmz.threads import in_thread
 
 _LOG: Final = logging.getLogger(__name__)
-_REPOSITORY: Final = "repository"
 _UPSTREAM: Final = "upstream"
 """Whose word metadata are. A proof about approved wheels takes the repository's alone."""
 _BLANK: Final = re.compile(rb"\n\r?\n")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-
-
-def _place(cache: Path | None, whose: str, sha256: str) -> Path:
-    """Where core metadata are kept between calls, apart by whose word they are."""
-    return (cache or cache_folder() / "metadata") / whose / sha256[:2] / sha256
+_FIRST: Final = 1 << 10
+"""Bytes of core metadata in which nearly always stands whose they are."""
+_WHOLE: Final = 2 << 30
+"""Bytes of the largest wheel that is fetched whole where there are no parts."""
 
 
 class CoreMetadata:
@@ -55,17 +55,21 @@ class CoreMetadata:
         self,
         google: Google,
         index: PythonIndex,
+        reads: Reads,
         upstream: UpstreamFiles | None = None,
         cache: Path | None = None,
     ) -> None:
         """Args:
+        reads: a short way to the same repository.
         upstream: the index behind a remote repository; None for a standard one.
         cache: folder for what was read; None for the user's.
         """
         self._google = google
         self._index = index
+        self._reads = reads
         self._upstream = upstream
-        self._cache = cache
+        self._theirs = Kept(_word(index.file_url("", "")), cache)
+        self._upstreams = Kept(_UPSTREAM, cache)
         self._parts = True
         """Whether the repository gives parts of files, as far as is known."""
         self._reading = asyncio.Semaphore(AT_ONCE)
@@ -77,29 +81,30 @@ class CoreMetadata:
             TransferError: nobody has it, or what they have is of another distribution.
         """
         known = _SHA256.fullmatch(file.sha256)
-        for whose in (_REPOSITORY, _UPSTREAM) if known else ():
-            place = _place(self._cache, self._whose(whose, name, file), file.sha256)
-            if (data := _kept(place, file.filename)) is not None:
+        for kept in (self._theirs, self._upstreams) if known else ():
+            data = kept.get(file.sha256)
+            if data is not None and is_of(data, file.filename):
                 return data
-        data, whose = await self._read(name, file)
-        if known:  # in a thread: nobody has to wait for it
-            place = _place(self._cache, self._whose(whose, name, file), file.sha256)
-            asyncio.get_running_loop().run_in_executor(None, _keep, place, data)
+        data, kept = await self._read(name, file)
+        if known:
+            kept.put(file.sha256, data)
         return data
 
-    def _whose(self, whose: str, name: str, file: IndexFile) -> str:
-        return whose if whose == _UPSTREAM else _word(self._index.file_url(name, file.filename))
+    def keep(self) -> None:
+        """Keep for next time what was read."""
+        self._theirs.write()
+        self._upstreams.write()
 
-    async def _read(self, name: str, file: IndexFile) -> tuple[bytes, str]:
-        """The metadata, and whose word they are."""
-        for whose, read in (
-            (_REPOSITORY, self._from_repository),
-            (_UPSTREAM, self._from_upstream),
-            (_REPOSITORY, self._from_whole),
+    async def _read(self, name: str, file: IndexFile) -> tuple[bytes, Kept]:
+        """The metadata, and where they are kept by whose word they are."""
+        for kept, read in (
+            (self._theirs, self._from_repository),
+            (self._upstreams, self._from_upstream),
+            (self._theirs, self._from_whole),
         ):
             data = await read(name, file)
             if data is not None and is_of(data, file.filename):
-                return data, whose
+                return data, kept
         raise TransferError(f"{file.filename}: it is no wheel that can be read; leave it out")
 
     async def _from_repository(self, name: str, file: IndexFile) -> bytes | None:
@@ -107,15 +112,30 @@ class CoreMetadata:
         size = (await self._index.kept()).get(file.sha256) if self._parts else None
         if not size:
             return None
+        url = self._index.file_url(name, file.filename)
         try:
             async with self._reading:
-                url = self._index.file_url(name, file.filename)
-                return await wheels.parts_of(self._google, url, file.filename, size, file.sha256)
+                data = await self._quickly(url, size, file.sha256)
+                return data or await wheels.parts_of(self._google, url, file.filename, size, file.sha256)
         except NoPartsError:
             self._parts = False
         except TransferError as error:  # it may have let go of the wheel since
             _LOG.info("the repository gives no part of a wheel: %s", error)
         return None
+
+    async def _quickly(self, url: str, size: int, sha256: str) -> bytes | None:
+        """The same by the short way; None where it leads nowhere, whyever."""
+
+        async def read(start: int, stop: int) -> bytes:
+            data = await self._reads.part(url, start, stop)
+            if data is None or (len(data) == size and hashlib.sha256(data).hexdigest() != sha256):
+                raise NoPartsError
+            return data
+
+        try:
+            return await wheel_parts.metadata(read, size)
+        except NoPartsError:
+            return None
 
     async def _from_upstream(self, name: str, file: IndexFile) -> bytes | None:
         """What the upstream has, if it offers the very same file."""
@@ -127,42 +147,76 @@ class CoreMetadata:
             data = await upstream.metadata(theirs)
             if data is not None and hashlib.sha256(data).hexdigest() == theirs.metadata:
                 return data
-        return await _by_parts(lambda part: upstream.part(theirs, part), theirs)
+        return await _by_parts(lambda part, size: upstream.part(theirs, part, size), theirs)
 
     async def _from_whole(self, name: str, file: IndexFile) -> bytes | None:
         """Out of the wheel in the repository, which fetches it for that."""
-        return await _by_parts(lambda part: self._part(name, file, part), file)
-
-    async def _part(self, name: str, file: IndexFile, part: str) -> tuple[int, bytes] | None:
         url = self._index.file_url(name, file.filename)
+        try:
+            return await _by_parts(lambda part, size: self._part(url, file.filename, part, size), file)
+        except NoPartsError:
+            return await self._unpacked(url, file)
+
+    async def _part(self, url: str, filename: str, part: str, size: int) -> tuple[int, bytes]:
         headers = {"Range": part, "Accept-Encoding": "identity"}
         try:
-            response = await self._google.client.get(
-                url, headers=headers, auth=self._google.basic, follow_redirects=True
-            )
+            async with self._google.client.stream(
+                "GET", url, headers=headers, auth=self._google.basic, follow_redirects=True
+            ) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise failure(filename, response)
+                place = start(response.status_code, response.headers)
+                if place is None:
+                    raise NoPartsError
+                data = bytearray()
+                async for chunk in response.aiter_raw():
+                    data += chunk
+                    if len(data) > size:
+                        raise TransferError(
+                            f"{filename}: answers a range of bytes with a longer one; run again"
+                        )
         except httpx.RequestError as error:
             raise unreachable(url, error) from error
-        if response.is_error:
-            raise failure(file.filename, response)
-        # A service that does not give parts gives the whole.
-        return start(response.status_code, response.headers) or 0, response.content
+        return place, bytes(data)
+
+    async def _unpacked(self, url: str, file: IndexFile) -> bytes | None:
+        """Out of all the bytes of a wheel, which pass through a file; None if they are too many."""
+        with tempfile.TemporaryFile() as whole:
+            async with self._google.download(url, file.filename, basic=True) as chunks:
+                if not await in_thread(lambda: _written(chunks, whole)):
+                    return None
+            whole.seek(0)
+            return wheel_parts.unpack(whole)
+
+
+def _written(chunks: Iterator[bytes], file: IO[bytes]) -> bool:
+    """Write a wheel to a file; whether it was not too large for that."""
+    for chunk in chunks:
+        file.write(chunk)
+        if file.tell() > _WHOLE:
+            return False
+    return True
 
 
 async def _by_parts(
-    ask: Callable[[str], Awaitable[tuple[int, bytes] | None]], file: IndexFile
+    ask: Callable[[str, int], Awaitable[tuple[int, bytes] | None]], file: IndexFile
 ) -> bytes | None:
     """What stands in a wheel whose size nobody said, by its last bytes; None if it cannot be read.
 
     Args:
-        ask: for a part, as `Range` names it; gives the bytes and where they begin.
+        ask: for a part, as `Range` names it, of at most so many bytes; gives them and where they begin.
+
+    Raises:
+        Whatever `ask` raises, when it is asked for the last bytes.
     """
     # Not every service knows a part that is counted from the end.
-    found = await ask(f"bytes={max(0, file.size - TAIL)}-" if file.size else f"bytes=-{TAIL}")
+    found = await ask(f"bytes={max(0, file.size - TAIL)}-" if file.size else f"bytes=-{TAIL}", TAIL)
     if found is None:
         return None
 
     async def read(start: int, stop: int) -> bytes:
-        more = await ask(f"bytes={start}-{stop - 1}")
+        more = await ask(f"bytes={start}-{stop - 1}", stop - start)
         if more is None or more[0] != start:
             raise NoPartsError
         return more[1]
@@ -185,13 +239,15 @@ async def approved_metadata(google: Google, url: str, wheel: Artifact, cache: Pa
         RefusedError: it has none, or they are of something else.
         TransferError: the repository did not answer.
     """
-    place = _place(cache, _word(url), wheel.sha256)
-    if (kept := _kept(place, wheel.filename)) is not None:
-        return kept
+    kept = Kept(_word(url), cache)
+    data = kept.get(wheel.sha256)
+    if data is not None and is_of(data, wheel.filename):
+        return data
     data = await wheels.metadata(google, url, wheel)
     if data is None or not is_of(data, wheel.filename):
         raise RefusedError(f"{wheel.filename}: it has no core metadata of its own; leave it out")
-    _keep(place, data)
+    kept.put(wheel.sha256, data)
+    kept.write()
     return data
 
 
@@ -210,7 +266,10 @@ def inside(wheel: bytes, filename: str) -> bytes:
 def is_of(data: bytes, filename: str) -> bool:
     """Whether core metadata are those of this wheel, as far as they say whose they are."""
     wanted, version, _, _ = parse_wheel_filename(filename)
-    fields = _fields(data)
+    # To parse all fields of a few hundred takes longer than to fetch them.
+    fields = _fields(data[: data.rfind(b"\n", 0, _FIRST) + 1])
+    if "Name" not in fields or "Version" not in fields:
+        fields = _fields(data)
     try:
         same = Version(str(fields.get("Version", ""))) == version
     except ValueError:  # too many digits raise one of their own
@@ -233,23 +292,4 @@ def _fields(data: bytes) -> email.message.Message:
 
 def _word(url: str) -> str:
     """The folder for what a repository says of its wheels, by the address of one: no other's word counts."""
-    return f"{_REPOSITORY}-{hashlib.sha256(url.rsplit('/', 2)[0].encode()).hexdigest()[:32]}"
-
-
-def _kept(path: Path, filename: str) -> bytes | None:
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return None
-    return data if is_of(data, filename) else None
-
-
-def _keep(path: Path, data: bytes) -> None:
-    """Keep it for next time; a folder that cannot be written is no reason to stop."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as fresh:
-            fresh.write(data)
-        Path(fresh.name).replace(path)
-    except OSError as error:
-        _LOG.info("metadata are not kept: %s", error.strerror)
+    return f"repository-{hashlib.sha256(url.rsplit('/', 2)[0].encode()).hexdigest()[:32]}"

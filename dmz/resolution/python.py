@@ -29,8 +29,9 @@ from dmz.registries.interface import Registry
 from dmz.registries.python import parse_filename
 from dmz.registries.simple import IndexFile, parse_simple
 from dmz.resolution.metadata import CoreMetadata, inside, requires
+from dmz.resolution.reads import AT_ONCE, Reads
 from dmz.resolution.shelf import page_of
-from dmz.resolution.upstream import AT_ONCE, UpstreamFiles
+from dmz.resolution.upstream import UpstreamFiles
 from dmz.resolution.uv import Pin, UnsatisfiableError, Uv
 from dmz.resolution.wheels import choose_wheel, files_of, for_python, supported_tags, without_foreign
 from dmz.threads import in_thread
@@ -55,13 +56,19 @@ class OuterShelf:
     """What the outer project offers: its remote repository's wheels, and those that were built."""
 
     def __init__(
-        self, index: PythonIndex, metadata: CoreMetadata, image: BaseImage, built: Sequence[Built] = ()
+        self,
+        index: PythonIndex,
+        reads: Reads,
+        metadata: CoreMetadata,
+        image: BaseImage,
+        built: Sequence[Built] = (),
     ) -> None:
         self._index = index
+        self._reads = reads
         self._image = image
         self._metadata = metadata
         self._built = built
-        self._fitting: dict[str, str] = {}
+        self._pages: dict[str, tuple[str, str]] = {}
         self._reading = asyncio.Semaphore(AT_ONCE)
 
     async def page(self, name: str) -> tuple[str, str]:
@@ -74,13 +81,13 @@ class OuterShelf:
 
     async def text(self, name: str) -> tuple[str, str]:
         """The remote repository's page, without what could not be taken anyway."""
-        async with self._reading:
-            content_type, text = await self._index.text(name)
-        if "html" in content_type:
-            if name not in self._fitting:
-                self._fitting[name] = without_foreign(text, self._image)
-            text = self._fitting[name]
-        return content_type, text
+        if name not in self._pages:
+            async with self._reading:
+                content_type, text = await self._index.text(name, self._reads.page)
+            if "html" in content_type:
+                text = without_foreign(text, self._image)
+            self._pages[name] = content_type, text
+        return self._pages[name]
 
     async def metadata(self, name: str, filename: str) -> bytes | None:
         """Of one wheel that a page offers."""
@@ -208,13 +215,19 @@ async def resolution(
         cache: folder for metadata that were read; None for the user's.
         once: there will be a single resolution, for which the resolver need not write its cache.
     """
-    async with aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=True) as client:
+    async with (
+        Reads.of(google) as reads,
+        aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=True) as client,
+    ):
         behind = UpstreamFiles(client, upstream) if upstream else None
-        known = CoreMetadata(google, index, behind, cache)
+        known = CoreMetadata(google, index, reads, behind, cache)
         own = await together(_read(built_from, each) for each in built)
-        shelf = OuterShelf(index, known, image, own)
-        async with Uv.session(shelf, image, once=once) as uv:
-            yield PythonResolution(uv, shelf, index, image, own)
+        shelf = OuterShelf(index, reads, known, image, own)
+        try:
+            async with Uv.session(shelf, image, once=once) as uv:
+                yield PythonResolution(uv, shelf, index, image, own)
+        finally:
+            await in_thread(known.keep)
 
 
 async def _read(registry: Registry | None, wheel: Artifact) -> Built:

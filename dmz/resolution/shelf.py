@@ -14,7 +14,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Final, Protocol
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from aiohttp import web
 from packaging.utils import canonicalize_name
@@ -25,7 +25,7 @@ from dmz.registries.simple import IndexFile
 _HOST: Final = "127.0.0.1"
 _SECONDS: Final = 3600
 """How long the resolver may keep what it read: its cache does not outlive the session."""
-_HREF: Final = re.compile(r'href="(?:[^"#?]*/)?')
+_FOLDER: Final = re.compile(r'href="(?:[^"#?]*/)?')
 _JSON: Final = "application/vnd.pypi.simple.v1+json"
 
 
@@ -66,10 +66,8 @@ class Serving:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Serving]:
         """Serve until the end of the context."""
-        app = web.Application()
-        app.router.add_get(f"/{self._secret}/simple/{{name}}/", self._page)
-        app.router.add_get(f"/{self._secret}/files/{{name}}/{{filename}}", self._file)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        # Without the routing of an application, which takes a third of what an answer costs.
+        runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=0.1)
         await runner.setup()
         try:
             await web.TCPSite(runner, _HOST, 0).start()
@@ -82,42 +80,50 @@ class Serving:
         """A resolver's words without the address of this index."""
         return text.replace(self.url.removesuffix("simple/"), "").replace(self._secret, "")
 
-    async def _page(self, request: web.Request) -> web.Response:
-        name = canonicalize_name(request.match_info["name"])
-        address = f"../../files/{quote(name)}/"
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
         try:
-            content_type, text = await self._shelf.page(name)
-            if "json" in content_type:
-                content_type, text = _JSON, _with_metadata(text, address)
+            match request.path.split("/"):
+                case ["", self._secret, "simple", name, ""]:
+                    content_type, body = await self._page(canonicalize_name(name))
+                case ["", self._secret, "files", name, *_, filename]:
+                    content_type, body = await self._file(canonicalize_name(name), filename)
+                case _:
+                    body = b""
         except DmzError as error:
             self.failure = self.failure or error
-            raise web.HTTPBadRequest(text=str(error)) from None
-        if not text:
-            raise web.HTTPNotFound
-        if content_type != _JSON:
-            content_type = "text/html"
-            text = _HREF.sub(f'data-core-metadata="true" href="{address}', text)
-        return self._answer(text.encode(), content_type)
-
-    async def _file(self, request: web.Request) -> web.Response:
-        name, filename = request.match_info["name"], unquote(request.match_info["filename"])
-        wheel = filename.removesuffix(".metadata")
-        if wheel == filename:
-            raise web.HTTPNotFound  # no wheel is needed to resolve
-        try:
-            data = await self._shelf.metadata(canonicalize_name(name), wheel)
-        except DmzError as error:
-            self.failure = self.failure or error
-            raise web.HTTPBadRequest(text=str(error)) from None
-        if data is None:
-            raise web.HTTPNotFound
-        return self._answer(data, "application/octet-stream")
-
-    def _answer(self, body: bytes, content_type: str) -> web.Response:
+            return web.Response(status=400, text=str(error))
+        if not body:
+            return web.Response(status=404)
         return web.Response(body=body, content_type=content_type, headers={"Cache-Control": self._caching})
 
+    async def _page(self, name: str) -> tuple[str, bytes]:
+        """Content type and bytes, none if there is no such page."""
+        address = f"../../files/{quote(name)}/"
+        content_type, text = await self._shelf.page(name)
+        if "json" in content_type:
+            return _JSON, _json_leading(text, address).encode()
+        return "text/html", _html_leading(text, address).encode()
 
-def _with_metadata(text: str, address: str) -> str:
+    async def _file(self, name: str, filename: str) -> tuple[str, bytes]:
+        """Content type and bytes, none if there is nothing."""
+        wheel = filename.removesuffix(".metadata")
+        # No wheel is needed to resolve.
+        data = await self._shelf.metadata(name, wheel) if wheel != filename else None
+        return "application/octet-stream", data or b""
+
+
+def _html_leading(text: str, address: str) -> str:
+    """A page whose links lead to the files of this index, and announce their metadata."""
+    here = f'data-core-metadata="true" href="{address}'
+    folder = _FOLDER.search(text)
+    # They nearly always stand in one folder, and then plain words take a fifth of the time.
+    if folder and folder[0].endswith("/") and text.count(folder[0]) == text.count('href="'):
+        return text.replace(folder[0], here)
+    return _FOLDER.sub(here, text)
+
+
+def _json_leading(text: str, address: str) -> str:
+    """The same of a page in its JSON form."""
     try:
         page = json.loads(text)
         for file in page["files"]:

@@ -18,14 +18,16 @@ from urllib.parse import urljoin
 import aiohttp
 
 from dmz.registries.simple import IndexFile, parse_simple
+from dmz.resolution.reads import AT_ONCE
 from dmz.resolution.wheels import files_of
 
 _ACCEPT: Final = "application/vnd.pypi.simple.v1+html, text/html;q=0.9"
 """The simple API's HTML form, which is half as long and needs no parsing to find one file (PEP 691)."""
+_PAGE: Final = 64 << 20
+"""Bytes of a page that are read; the largest known have some ten million."""
+_METADATA: Final = 4 << 20
+"""Bytes of core metadata that are read."""
 _LOG: Final = logging.getLogger(__name__)
-AT_ONCE: Final = 12
-"""Pages, and parts of files, that are read at the same time. Resolvers ask for hundreds at once; more
-connections than these choke name services, and fewer than are asked for are torn down to open others."""
 
 
 class UpstreamFiles:
@@ -60,13 +62,17 @@ class UpstreamFiles:
     async def metadata(self, file: IndexFile) -> bytes | None:
         """What stands beside a file (PEP 658)."""
         async with self._reading_files:
-            answer = await self._get(f"{file.address}.metadata", {})
+            answer = await self._get(f"{file.address}.metadata", {}, _METADATA)
         return answer.body if answer and answer.status == 200 else None
 
-    async def part(self, file: IndexFile, part: str) -> tuple[int, bytes] | None:
-        """A part of a file and where it begins; None if there are no parts: the whole is not fetched here."""
+    async def part(self, file: IndexFile, part: str, size: int) -> tuple[int, bytes] | None:
+        """A part of a file, of at most `size` bytes, and where it begins; None if there are no parts.
+
+        The whole is not fetched here.
+        """
+        headers = {"Range": part, "Accept-Encoding": "identity"}
         async with self._reading_files:
-            answer = await self._get(file.address, {"Range": part, "Accept-Encoding": "identity"}, parts=True)
+            answer = await self._get(file.address, headers, size, parts=True)
         place = start(answer.status, answer.headers) if answer else None
         return (place, answer.body) if answer and place is not None else None
 
@@ -76,7 +82,7 @@ class UpstreamFiles:
                 if self._url is None:
                     self._url = await self._index()
             async with self._reading_pages:
-                answer = await self._get(f"{self._url}{name}/", {"Accept": _ACCEPT})
+                answer = await self._get(f"{self._url}{name}/", {"Accept": _ACCEPT}, _PAGE)
             self._pages[name] = (
                 (answer.url, answer.headers.get("content-type", ""), answer.body.decode(errors="replace"))
                 if answer and answer.status == 200
@@ -84,15 +90,21 @@ class UpstreamFiles:
             )
         return self._pages[name]
 
-    async def _get(self, address: str, headers: Mapping[str, str], *, parts: bool = False) -> _Answer | None:
-        """An answer; None if there is none, or if it is not a part where one was asked for."""
+    async def _get(
+        self, address: str, headers: Mapping[str, str], most: int, *, parts: bool = False
+    ) -> _Answer | None:
+        """An answer of at most `most` bytes; None if there is none, or no part where one was asked for."""
         for again in (True, False):
             try:
                 async with self._client.get(address, headers=headers) as response:
                     if parts and response.status != 206:
                         return None
-                    body = await response.read()
-                    return _Answer(str(response.url), response.status, response.headers, body)
+                    body = bytearray()
+                    async for chunk in response.content.iter_any():
+                        body += chunk
+                        if len(body) > most:
+                            return None
+                    return _Answer(str(response.url), response.status, response.headers, bytes(body))
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 if not again:
                     # Not its text: an index's address may hold a password.

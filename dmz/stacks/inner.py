@@ -23,7 +23,7 @@ from dmz.components.network import InnerNetwork
 from dmz.components.project import Project
 from dmz.components.repositories import InnerRepositories
 from dmz.components.storage import InnerBuckets
-from dmz.config import Settings, check_apart, in_checkout, stack_file
+from dmz.config import Settings, check_apart
 from dmz.errors import InputError
 from dmz.promotion import lines, release
 from dmz.promotion.attestation import Trust
@@ -33,6 +33,7 @@ from dmz.promotion.release import Release
 from dmz.promotion.standing import became_refused
 from dmz.promotion.statement import resource_uri, verifier_id
 from dmz.stacks.references import OuterOutputs, own_outputs
+from dmz.stacks.settings import in_checkout, stack_file
 from dmz.stacks.target import Target, read_target
 from dmz.sync import PackageSync
 

@@ -10,8 +10,8 @@ import pulumi
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
-from dmz.config import stack_file
 from dmz.errors import InputError
+from dmz.stacks.settings import stack_file
 
 _LATER: Final = {"attestationPublicKey", "attestorServiceAccount", "attestationsBucket", "archiveBucket"}
 """Outputs that earlier versions of the outer side did not have."""

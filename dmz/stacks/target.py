@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dmz.config import Settings, in_checkout, stack_file
+from dmz.config import Settings
 from dmz.errors import InputError
 from dmz.promotion import workload as workloads
 from dmz.promotion.base_image import BaseImage, base_image, base_images
 from dmz.promotion.workload import Workload
+from dmz.stacks.settings import in_checkout, stack_file
 
 
 @dataclass(frozen=True)

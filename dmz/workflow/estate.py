@@ -7,18 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import yaml
 
 from dmz import config
-from dmz.automation import Stack
 from dmz.errors import InputError
 from dmz.promotion import workload as workloads
 from dmz.promotion.base_image import BaseImage, base_image, base_images
-from dmz.promotion.policy import Policy
-from dmz.promotion.waivers import Waivers
 from dmz.promotion.workload import Workload
+
+if TYPE_CHECKING:  # every command has an estate, and few need these, which take long to import
+    from dmz.automation import Stack
+    from dmz.promotion.policy import Policy
+    from dmz.promotion.waivers import Waivers
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,12 @@ class Estate:
     @cached_property
     def outer(self) -> Stack:
         """The outer stack; made by the first operation when there is none yet."""
-        return Stack(self.outer_name, self.folder)
+        return self._stack(self.outer_name)
 
     @cached_property
     def inner(self) -> Stack:
         """The inner stack; made by the first operation when there is none yet."""
-        return Stack(self.inner_name, self.folder)
+        return self._stack(self.inner_name)
 
     @cached_property
     def outer_settings(self) -> config.Settings:
@@ -73,11 +75,15 @@ class Estate:
     @cached_property
     def policy(self) -> Policy:
         """What may enter."""
+        from dmz.promotion.policy import Policy
+
         return Policy.read(self.folder / self.inner_settings.policy)
 
     @cached_property
     def waivers(self) -> Waivers:
         """What somebody accepted for a time."""
+        from dmz.promotion.waivers import Waivers
+
         return Waivers.read(self.folder / self.inner_settings.waivers)
 
     @property
@@ -172,6 +178,11 @@ class Estate:
             InputError: it is not up.
         """
         return self._outputs(self.inner)
+
+    def _stack(self, name: str) -> Stack:
+        from dmz.automation import Stack
+
+        return Stack(name, self.folder)
 
     def _outputs(self, stack: Stack) -> Mapping[str, Any]:
         found = stack.outputs()

@@ -22,8 +22,8 @@ from dmz.resolution import choose_wheel, supported_tags
 from dmz.workflow.claims import Say
 from dmz.workflow.discover import discover
 from dmz.workflow.estate import Estate
-from dmz.workflow.holdings import outer_suites
 from dmz.workflow.outer import DEPENDENCY, Outer, deb_entry
+from dmz.workflow.repositories import outer_suites
 from dmz.workflow.sources import screening
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")

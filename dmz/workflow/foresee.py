@@ -25,7 +25,7 @@ from dmz.resolution.uv import REQUESTED
 from dmz.workflow.base_packages import base_packages, status_file
 from dmz.workflow.claims import Say
 from dmz.workflow.estate import Estate
-from dmz.workflow.outer import Outer
+from dmz.workflow.repositories import OuterRepositories
 
 MACHINE = "resolver"
 """What an inventory calls its machine when there was none."""
@@ -62,14 +62,14 @@ async def resolved(
     say: Say,
 ) -> Inventory:
     """The same for given outputs of an outer stack and packages of a base image."""
-    facts = Outer(google, outputs, image, say)
+    offered = OuterRepositories(google, outputs, image)
     say(f"resolving {len(workload.python)} requirements for Python {image.python}")
-    wheels, unbuilt = await _wheels(facts, workload)
+    wheels, unbuilt = await _wheels(offered, workload)
     debs: tuple[Deb, ...] = ()
     if workload.apt:
         say(f"planning {len(workload.apt)} Debian packages")
-        debs = await _debs(facts, image, workload, base)
-    files, absent = await _files(facts.files, workload)
+        debs = await _debs(offered, workload, base)
+    files, absent = await _files(offered.files, workload)
     return Inventory.model_validate(
         {
             "schema": 1,
@@ -112,10 +112,10 @@ def _open(image: BaseImage, debs: Sequence[Deb], wheels: Sequence[Wheel], base: 
     return said
 
 
-async def _wheels(facts: Outer, workload: Workload) -> tuple[tuple[Wheel, ...], list[str]]:
+async def _wheels(offered: OuterRepositories, workload: Workload) -> tuple[tuple[Wheel, ...], list[str]]:
     if not workload.python:
         return (), []
-    async with facts.resolution(once=True) as session:
+    async with offered.resolution(once=True) as session:
         pins = await session.pins(workload.python, overrides=workload.python_overrides)
         files = await session.wheels(pins)
         newer = await session.newer_sdists(pins)
@@ -139,15 +139,13 @@ async def _wheels(facts: Outer, workload: Workload) -> tuple[tuple[Wheel, ...], 
     return found, told
 
 
-async def _debs(
-    facts: Outer, image: BaseImage, workload: Workload, base: Sequence[Installed]
-) -> tuple[Deb, ...]:
-    there = {package.name for package in base}
+async def _debs(offered: OuterRepositories, workload: Workload, base: Sequence[Installed]) -> tuple[Deb, ...]:
+    there, image = {package.name for package in base}, offered.image
     # As on the machine: what the image has already is left as it is.
     names = [name for name in workload.apt if name not in there]
     if not names:
         return ()
-    suites = await DebianResolution.of(facts.suites, names, base, image.architecture)
+    suites = await DebianResolution.of(offered.suites, names, base, image.architecture)
     try:
         plan = await suites.plan(names)
     except AptUnsatisfiableError as error:

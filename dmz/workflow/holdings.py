@@ -19,6 +19,7 @@ from dmz.registries.index import AptSuites, Found, IndexFile, PythonIndex
 from dmz.registries.interface import Registry, Stored
 from dmz.registries.python import PythonRegistry
 from dmz.workflow.kept import Kept
+from dmz.workflow.repositories import outer_suites
 
 
 async def held_inside(google: Google, outputs: Mapping[str, Any], archive: str | None = None) -> list[Stored]:
@@ -37,17 +38,6 @@ async def held_inside(google: Google, outputs: Mapping[str, Any], archive: str |
     ]
     lists = await together(registry.list() for registry in registries)
     return sorted(stored for found in lists for stored in found)
-
-
-def outer_suites(google: Google, outputs: Mapping[str, Any], image: BaseImage) -> AptSuites:
-    """The outer apt repositories, as the base image reads them."""
-    return AptSuites(
-        google,
-        outputs["project"],
-        [(entry["repository"], entry["suite"]) for entry in outputs["aptRepositories"]],
-        components=image.components,
-        architecture=image.architecture,
-    )
 
 
 @dataclass(frozen=True)

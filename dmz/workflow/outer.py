@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -16,21 +15,19 @@ from dmz.promotion.evidence import Evidence
 from dmz.promotion.inventory import File, Inventory, Wheel
 from dmz.promotion.release import Release
 from dmz.registries.bucket import Bucket
-from dmz.registries.files import BucketRegistry
 from dmz.registries.google import Google, connect
-from dmz.registries.index import AptSuites, Found, IndexFile, PythonIndex
+from dmz.registries.index import Found, IndexFile, PythonIndex
 from dmz.registries.interface import Registry
 from dmz.registries.python import PythonRegistry
 from dmz.registries.upstream import Upstream, upstream_of
 from dmz.resolution import REQUESTED
 from dmz.resolution.metadata import approved_metadata
-from dmz.resolution.python import PythonResolution, resolution
 from dmz.workflow import builds
 from dmz.workflow.claims import Say
 from dmz.workflow.confirm import Confirmation, Inside
 from dmz.workflow.facts import Offered, PythonFacts
-from dmz.workflow.holdings import outer_suites
 from dmz.workflow.kept import Kept
+from dmz.workflow.repositories import OuterRepositories
 
 DEPENDENCY: Final = "dependency"
 """The reason of a deb that the workload does not name: apt does not say which package wanted it."""
@@ -58,34 +55,19 @@ async def file_entries(bucket: Registry, claimed: Sequence[File]) -> list[Entry]
     return entries
 
 
-class Outer:
+class Outer(OuterRepositories):
     """What the outer repositories and their upstream say."""
 
     def __init__(
         self, google: Google, outputs: Mapping[str, Any], image: BaseImage, say: Say = lambda line: None
     ) -> None:
-        project, location = outputs["project"], outputs["location"]
-        self.google = google
-        self.image = image
-        self.remote = PythonIndex(google, project, location, outputs["pythonRepository"])
-        self.remote_id: str = outputs["pythonRepository"]
-        self._built_id: str = outputs["pythonBuiltRepository"]
-        self._built = PythonIndex(google, project, location, self._built_id)
-        self.built_registry = PythonRegistry(google, project, location, self._built_id)
-        self.files = BucketRegistry(google, outputs["filesBucket"])
-        self.outputs = outputs
+        super().__init__(google, outputs, image)
+        self._built = PythonIndex(google, *self.place, self.built_id)
         self._say = say
-        self._place = (project, location)
-        self._suites = outer_suites(google, outputs, image)
         self._python: PythonFacts | None = None
         self._kept = Kept.of(google, outputs)
         self.kept: dict[Artifact, datetime] = {}
         """What was to be had from the archive alone, with when it came there."""
-
-    @property
-    def suites(self) -> AptSuites:
-        """The outer apt repositories, as the base image reads them."""
-        return self._suites
 
     async def collect(self, inventory: Inventory) -> list[Evidence]:
         """An entry for each artifact of an inventory, with the facts about it.
@@ -102,11 +84,11 @@ class Outer:
         if any(wheel.built for wheel in inventory.pypi):
             self._say("checking what the wheels were built from")
             account = self.outputs["publisherServiceAccount"]
-            async with connect(self._place[1], impersonate=account) as publisher:
+            async with connect(self.place[1], impersonate=account) as publisher:
                 built = await builds.publish(
                     publisher,
                     self.outputs["buildsBucket"],
-                    (*self._place, self._built_id),
+                    (*self.place, self.built_id),
                     facts,
                     inventory.pypi,
                     inventory.base_image.dpkg_digest,
@@ -161,8 +143,8 @@ class Outer:
         """
         registry = (
             self.built_registry
-            if wheel.origin == self._built_id
-            else PythonRegistry(self.google, *self._place, wheel.origin)
+            if wheel.origin == self.built_id
+            else PythonRegistry(self.google, *self.place, wheel.origin)
         )
         return await approved_metadata(self.google, registry.url(wheel), wheel)
 
@@ -174,7 +156,7 @@ class Outer:
         """
         found = []
         for deb in debs:
-            for place, text in await self._suites.texts(deb.name):
+            for place, text in await self.suites.texts(deb.name):
                 if (place.repository, place.stanza.sha256) == (deb.origin, deb.sha256):
                     found.append(text)
                     break
@@ -187,7 +169,7 @@ class Outer:
 
     async def debs(self, inventory: Inventory) -> list[Entry]:
         """An entry for each deb of the inventory, from the suites' indexes."""
-        found = await self._suites.find({(deb.name, deb.version, deb.architecture) for deb in inventory.apt})
+        found = await self.suites.find({(deb.name, deb.version, deb.architecture) for deb in inventory.apt})
         entries = []
         for deb in inventory.apt:
             place = found.get((deb.name, deb.version, deb.architecture))
@@ -207,7 +189,7 @@ class Outer:
             by_origin[built] = await index.describe(wanted) if wanted else {}
         entries = []
         for wheel in claimed:
-            origin = self._built_id if wheel.built else self.remote_id
+            origin = self.built_id if wheel.built else self.remote_id
             described = by_origin[wheel.built].get(wheel.filename)
             if described is None:
                 raise RefusedError(
@@ -223,30 +205,15 @@ class Outer:
             entries.append(Entry(_wheel(wheel.name, wheel.version, described, origin, why)))
         return entries
 
-    def resolution(
-        self, built: Sequence[Artifact] = (), *, once: bool = False
-    ) -> AbstractAsyncContextManager[PythonResolution]:
-        """A session of resolutions, or of one (`once`), against the Python repository; `built` wheels take
-        part."""
-        return resolution(
-            self.google,
-            self.remote,
-            self.image,
-            upstream=lambda: upstream_of(self.google, *self._place, self.remote_id),
-            built=built,
-            built_from=self.built_registry,
-            once=once,
-        )
-
     async def _facts(self) -> PythonFacts:
         if self._python is None:
-            remote = PythonRegistry(self.google, *self._place, self.remote_id)
-            upstream = await upstream_of(self.google, *self._place, self.remote_id)
+            remote = PythonRegistry(self.google, *self.place, self.remote_id)
+            upstream = await upstream_of(self.google, *self.place, self.remote_id)
             self._python = PythonFacts(
                 self.google,
                 self.remote,
                 Upstream(self.google.client, upstream),
-                ((self.remote_id, remote), (self._built_id, self.built_registry)),
+                ((self.remote_id, remote), (self.built_id, self.built_registry)),
                 self._say,
                 self._kept,
             )
@@ -267,13 +234,13 @@ class Outer:
         artifact = entry.artifact
         if artifact.kind is Kind.FILE or artifact in self.kept:
             return Evidence(entry, upstreams=(artifact.origin,))
-        places = [place.repository for place in await self._suites.named(artifact.name)]
+        places = [place.repository for place in await self.suites.named(artifact.name)]
         return Evidence(entry, upstreams=tuple(dict.fromkeys(places)))
 
     async def _confirm(self, entries: Sequence[Entry], inside: Inside | None = None) -> None:
         """Whether the repositories offer these entries, as the entries say, or the archive keeps them."""
-        python = {self.remote_id: self.remote, self._built_id: self._built}
-        found = Confirmation(python, self._built_id, self._suites, self.files, self._kept)
+        python = {self.remote_id: self.remote, self.built_id: self._built}
+        found = Confirmation(python, self.built_id, self.suites, self.files, self._kept)
         self.kept |= await found.confirm(entries, inside)
         if self.kept:
             self._say(f"{len(self.kept)} files are kept in the archive, and nowhere else outside")

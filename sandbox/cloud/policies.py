@@ -35,6 +35,12 @@ def get(store: Store, name: str) -> dict[str, Any]:
     return {**policy, "etag": _etag(policy)}
 
 
+def bindings(store: Store, name: str) -> list[dict[str, Any]]:
+    """The bindings alone: every request is asked for them, and an etag takes longer than all the rest."""
+    found: list[dict[str, Any]] = (store.get(f"policies/{name}") or {}).get("bindings", [])
+    return found
+
+
 def put(store: Store, name: str, policy: dict[str, Any], mask: str | None = None) -> dict[str, Any]:
     """Replace the policy of `name`, checked as Google checks it, and return the new one.
 

@@ -47,11 +47,10 @@ def _bound(cloud: Cloud, identity: str, roles: Iterable[str], name: str) -> bool
     """Whether one of `roles` is bound to `identity` by the policy of `name` itself."""
     if identity == OPERATOR and name.startswith(f"{_PROJECTS}/") and "roles/owner" in roles:
         return True  # inherited, as from an organisation: whoever started the sandbox owns its projects
-    bindings = policies.get(cloud.store, name).get("bindings", [])
     return any(
         binding["role"] in roles
         and any(_stands_for(cloud, member, identity) for member in binding["members"])
-        for binding in bindings
+        for binding in policies.bindings(cloud.store, name)
     )
 
 
