@@ -1,8 +1,8 @@
 """What is measured on our side: judge artifacts by the shipped policy. A process of its own.
 
-It is what `dmz screen` does once the facts about the artifacts are gathered, and `dmz status` for what is
-inside: open the policy and the advisories, look up what is known, judge. The facts are read from a file, a
-line for each artifact.
+It is what `dmz screen` does, and `dmz status` for what is inside, but for gathering the facts about the
+artifacts: open the policy and the advisories, look up what is known, judge. The facts are read from a file, a
+line for each artifact; how many there are is known before, as from an inventory or a release.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import resource
 import sys
 import time
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import msgspec
 
 from bench.facts import IMAGE, TODAY
+from dmz.collecting import collect_rarely
 from dmz.promotion.evidence import Evidence
 from dmz.promotion.policy import FILE, Policy
 from dmz.promotion.rules.rule import Context
@@ -29,14 +31,15 @@ _POLICY = Path(__file__).parents[1] / FILE
 
 def main(advisories: str, facts: str, cache: str, count: str) -> None:
     """Screen the first `count` artifacts of a file; prints what it took inside, and what it came to."""
-    lines = b"\n".join(Path(facts).read_bytes().splitlines()[: int(count)])
-    artifacts = msgspec.json.Decoder(Evidence).decode_lines(lines)
     started = time.perf_counter()
     shipped = Policy.read(_POLICY)
     policy = replace(shipped, sources=shipped.sources.model_copy(update={"advisories": advisories}))
-    sources = local(policy, IMAGE, TODAY, cache=Path(cache))
+    sources = local(policy, IMAGE, TODAY, cache=Path(cache), expected=int(count))
     screening = Screening(policy, sources, Waivers(), IMAGE, Context(TODAY))
-    opened, processor = time.perf_counter(), _processor()
+    opened = time.perf_counter()
+    with Path(facts).open("rb") as file:
+        artifacts = msgspec.json.Decoder(Evidence).decode_lines(b"".join(islice(file, int(count))))
+    processor = _processor()
     verdicts = screening.judge_all(artifacts)
     judged = _processor() - processor
     found = [{seen.finding.id for seen in each.seen if seen.finding} for each in verdicts]
@@ -60,4 +63,5 @@ def _processor() -> float:
 
 
 if __name__ == "__main__":
+    collect_rarely()  # as the command line does
     main(*sys.argv[1:])

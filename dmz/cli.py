@@ -6,7 +6,6 @@ by a check; 4 verified and found different, or a way out of the sealed network.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import entry_points, version
@@ -16,6 +15,7 @@ from typing import Any, Final
 import click
 
 from dmz import targets
+from dmz.collecting import collect_rarely, uncollected
 from dmz.commands.common import Setting
 from dmz.workflow.estate import Estate
 
@@ -45,11 +45,8 @@ class _Main(click.Group):
 def command(name: str) -> click.Command:
     """A command of this package."""
     # While modules load, hardly anything becomes garbage, and to look for it takes an eighth of the time.
-    gc.disable()
-    try:
+    with uncollected():
         found: click.Command = getattr(import_module(f"dmz.commands.{name}"), name)
-    finally:
-        gc.enable()
     return found
 
 
@@ -92,5 +89,6 @@ def cli(context: click.Context, target: str, folder: Path, outer: str, inner: st
 
 def main() -> None:
     """The entry point `dmz`."""
+    collect_rarely()
     called: Callable[..., Any] = cli
     called()

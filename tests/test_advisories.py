@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from dmz.commands.advisories import advisories as command
 from dmz.commands.common import Setting
 from dmz.errors import InputError, RefusedError, TransferError
-from dmz.promotion.advisories import Database
+from dmz.promotion.advisories.database import Database
 from dmz.workflow import advisories
 from dmz.workflow.advisories import Refreshed, refresh_all
 from dmz.workflow.estate import Estate

@@ -12,8 +12,8 @@ import click
 from dmz.cache import cache_folder
 from dmz.commands.common import Setting, json_option, print_json, told
 from dmz.console import Steps
-from dmz.promotion.advisories import Database
 from dmz.promotion.advisories.age import age
+from dmz.promotion.advisories.database import Database
 from dmz.registries.feed import BUCKET
 from dmz.workflow.advisories import Refreshed, refresh_all
 from dmz.workflow.estate import Estate

@@ -27,7 +27,8 @@ _TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|\+00:0
 class Claim(BaseModel):
     """Base of everything that is parsed from outside: strict types, no unknown key, immutable."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    # Built when first used: of all models a command reads a few.
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
 
 def _like(pattern: re.Pattern[str], what: str) -> AfterValidator:

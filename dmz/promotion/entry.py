@@ -100,7 +100,7 @@ def _wheel(entry: Entry) -> str:
         return f"'{artifact.filename}' is no wheel; build one from the source distribution first"
     if not versions.is_pep440(artifact.version):
         return f"'{artifact.version}' is no version (PEP 440); correct it"
-    if name != artifact.name or version != Version(artifact.version):
+    if name != artifact.name or version != versions.parse(versions.PYPI, artifact.version):
         return f"'{artifact.filename}' is another distribution or version than {artifact.version}"
     return ""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
 from enum import IntEnum, StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dmz.errors import InputError
 from dmz.promotion.wording import printable
@@ -48,8 +50,7 @@ class Nature(StrEnum):
     """Somebody here wrote it on a list."""
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Struct, frozen=True, array_like=True, gc=False):
     """One known problem of one version; records that are aliases of each other are one finding."""
 
     id: str
@@ -72,9 +73,10 @@ class Finding:
     @property
     def label(self) -> str:
         """The name that people know first, with the record's id: `CVE-2025-4565 (GHSA-8qvm-5x2c-j2w7)`."""
-        for name in self.names:
-            if name.startswith("CVE-"):
-                return name if name == self.id else f"{name} ({self.id})"
+        if not self.id.startswith("CVE-"):
+            for name in self.aliases:
+                if name.startswith("CVE-"):
+                    return f"{name} ({self.id})"
         return self.id
 
 
@@ -83,6 +85,17 @@ def merged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
     It takes the worst severity, and every name and fixed version that any of them gives.
     """
+    every = list(findings)
+    if len(every) > 1:
+        names = {name for finding in every for name in finding.aliases}
+        names.update([finding.id for finding in every])
+        if len(names) < len(every) + sum([len(finding.aliases) for finding in every]):
+            every = _joined(every)
+        every.sort(key=lambda each: (each.label, each.nature, each.names))
+    return tuple(every)
+
+
+def _joined(findings: Sequence[Finding]) -> list[Finding]:
     found: dict[int, Finding] = {}
     # By name, as a kernel has thousands: comparing each with each would take as long as all the rest.
     places: dict[Nature, dict[str, int]] = {}
@@ -93,7 +106,7 @@ def merged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         found[number] = finding
         for name in finding.names:
             place[name] = number
-    return tuple(sorted(found.values(), key=lambda each: (each.label, each.nature, each.names)))
+    return list(found.values())
 
 
 def _both(one: Finding, other: Finding) -> Finding:

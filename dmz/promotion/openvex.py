@@ -48,7 +48,7 @@ _Iri = Annotated[str, AfterValidator(_iri)]
 
 class _Part(BaseModel):
     # Exactly what the specification knows: anything else is a slip that would change what is waived.
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
 
 class _Vulnerability(_Part):
@@ -65,7 +65,7 @@ class _Identifiers(_Part):
 
 
 class _Hashes(_Part):
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", defer_build=True)
     sha256: Annotated[Sha256, Field(alias="sha-256")]
 
 

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Final
 
 from dmz.artifact import Artifact, Kind
+from dmz.collecting import uncollected
 from dmz.errors import RefusedError
 from dmz.promotion import versions
-from dmz.promotion.advisories.readers import uncollected
 from dmz.promotion.base_image import BaseImage
 from dmz.promotion.entry import Entry
 from dmz.promotion.evidence import Evidence, Source
@@ -62,8 +62,8 @@ class Screening:
         self._ecosystems = {kind: ecosystem_of(kind, image) for kind in Kind}
         self._waived = frozenset(waiver.sha256 for waiver in waivers.all)
         self._covered: set[str] = set()
-        self._remarks: dict[tuple[str, str], Outcome] = {}
-        """What rules say of most artifacts, kept once: thousands of verdicts cost little memory."""
+        self._said: dict[tuple[str, str, Effect | None], Outcome] = {}
+        """What rules say of many artifacts, kept once: thousands of verdicts cost little memory."""
         self._rules = {
             (ecosystem, found): [(rule, self._idle(rule, ecosystem, found)) for rule in policy.rules]
             for ecosystem in self._ecosystems.values()
@@ -146,9 +146,10 @@ class Screening:
             return ()
         ecosystem = PYPI if kind is Kind.PYPI else self._image.ecosystem
         self._check_cover(ecosystem)
-        return merged(
+        found = [
             each for source in self.sources for each in source.findings(ecosystem, name, version, sha256)
-        )
+        ]
+        return merged(found)
 
     def _mended(self, kind: Kind, name: str, version: str) -> tuple[Finding, ...]:
         """What adopting a version mends: what it is the fix of, and what the version released now has."""
@@ -205,23 +206,27 @@ class Screening:
     def _idle(self, rule: Rule, ecosystem: Ecosystem | None, found: bool) -> Outcome | None:
         """What a rule says of all artifacts of an ecosystem, with findings or without; None: it must look."""
         if ecosystem not in rule.concerns:
-            return self._remark(rule, f"not about {f'{ecosystem} packages' if ecosystem else _FILES}")
+            about = f"not about {f'{ecosystem} packages' if ecosystem else _FILES}"
+            return self._unwaived(rule, Observation(about))
         if isinstance(rule, FindingRule) and not found:
-            return self._remark(rule, NOTHING_KNOWN)
+            return self._unwaived(rule, Observation(NOTHING_KNOWN))
         return None
 
     def _outcome(self, rule: Rule, case: Case) -> Outcome:
         found = tuple(rule.look(case))
-        if len(found) == 1 and found[0].against is None and found[0].finding is None:
-            return self._remark(rule, found[0].words)
+        if len(found) == 1 and not (found[0].finding or case.artifact.sha256 in self._waived):
+            return self._unwaived(rule, found[0])
         seen = tuple([self._weighed(rule, each, case.artifact) for each in found])
         return Outcome(rule.name, rule.sentence, rule.effect, seen)
 
-    def _remark(self, rule: Rule, words: str) -> Outcome:
-        known = self._remarks.get((rule.name, words))
+    def _unwaived(self, rule: Rule, only: Observation) -> Outcome:
+        """What a rule says of each artifact of which it sees this alone, and nobody waived anything."""
+        key = (rule.name, only.words, only.against)
+        known = self._said.get(key)
         if known is None:
-            seen = (Seen(rule.name, words, None),)
-            known = self._remarks[rule.name, words] = Outcome(rule.name, rule.sentence, rule.effect, seen)
+            effect = only.against and only.against.at_most(rule.effect)
+            seen = (Seen(rule.name, only.words, effect),)
+            known = self._said[key] = Outcome(rule.name, rule.sentence, rule.effect, seen)
         return known
 
     def _weighed(self, rule: Rule, observation: Observation, artifact: Artifact) -> Seen:

@@ -144,7 +144,8 @@ def became_refused(
         read, accepted = Policy.read(policy), Waivers.read(waivers)
         for release in releases:
             image = base_image(release.runtime, images)
-            sources = local(read, image, today, cache=cache_folder(), say=say)
+            count = len(release.entries)
+            sources = local(read, image, today, cache=cache_folder(), say=say, expected=count)
             screening = Screening(read, sources, accepted, image, context(release, today))
             found += [f"{release.workload}: {line}" for line in stand(release, screening).lines()]
     except DmzError as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from dmz.promotion.entry import Entry
 from dmz.promotion.evidence import Evidence
@@ -12,8 +13,7 @@ from dmz.promotion.rules.rule import Effect
 from dmz.promotion.waivers import RULE, Waiver
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(Struct, frozen=True, gc=False):
     """One observation of a rule, with the policy's effect and the waiver that concerns it."""
 
     rule: str
@@ -38,8 +38,7 @@ class Seen:
         return self.finding.label.split(" ")[0] if self.finding else RULE + self.rule
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Struct, frozen=True, gc=False):
     """What one rule came to."""
 
     rule: str
@@ -60,8 +59,7 @@ class Outcome:
         return "; ".join(each.words for each in self.seen)
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(Struct, frozen=True, gc=False):
     """What a policy says of one artifact."""
 
     evidence: Evidence

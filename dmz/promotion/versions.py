@@ -26,6 +26,7 @@ _STABLE: Final = re.compile(r"[+~]deb([0-9]{1,3})u[0-9]+$")
 _SIGNED: Final = re.compile(r"(linux)-signed-[a-z0-9-]+")
 
 _Piece = tuple[tuple[int, ...], tuple[int, str]]
+_Key = tuple[tuple[int, str], tuple[_Piece, ...], tuple[_Piece, ...]]
 
 
 class Ordered(Protocol):
@@ -44,7 +45,7 @@ class DpkgVersion:
     of more than 4300 digits, which dpkg compares.
     """
 
-    __slots__ = ("_key", "text")
+    __slots__ = ("_ordered", "_parts", "text")
 
     def __init__(self, text: str) -> None:
         """Parse a version.
@@ -57,17 +58,30 @@ class DpkgVersion:
         upstream, hyphen, revision = rest.rpartition("-")
         if not hyphen:
             upstream, revision = rest, "0"  # deb-version(7): the absence of one is equivalent to 0
-        parts = ((_NUMBER, epoch), (_UPSTREAM, upstream), (_REVISION, revision))
-        if not all(rule.fullmatch(part) for rule, part in parts) or _digits(epoch) > _LARGEST:
+        if not (_NUMBER.fullmatch(epoch) and _UPSTREAM.fullmatch(upstream) and _REVISION.fullmatch(revision)):
+            raise ValueError(text)
+        if _digits(epoch) > _LARGEST:
             raise ValueError(text)
         self.text: Final = text
-        self._key: Final = (_digits(epoch), _key(upstream), _key(revision))
+        self._parts: Final = epoch, upstream, revision
+        self._ordered: _Key | None = None
+
+    @property
+    def _key(self) -> _Key:
+        """What orders it; most versions are never compared."""
+        if self._ordered is None:
+            epoch, upstream, revision = self._parts
+            self._ordered = _digits(epoch), _key(upstream), _key(revision)
+        return self._ordered
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DpkgVersion) and self._key == other._key
 
     def __lt__(self, other: DpkgVersion) -> bool:
         return self._key < other._key
+
+    def __le__(self, other: DpkgVersion) -> bool:
+        return self._key <= other._key
 
     def __hash__(self) -> int:
         return hash(self._key)

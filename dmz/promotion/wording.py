@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pydantic import ValidationError
+if TYPE_CHECKING:  # what only shows a line of text does without it, and starts sooner
+    from pydantic import ValidationError
 
 _LIMIT: Final = 300
 """Characters that a quoted piece of foreign text may take."""

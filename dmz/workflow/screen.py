@@ -69,7 +69,7 @@ async def screen(estate: Estate, inventory: Inventory, say: Say) -> Screened:
     inventories.check(inventory, estate.workload, image, "the inventory")
     outputs = estate.outer_outputs()
     async with connect(outputs["location"]) as google:
-        judge = await screening(estate, google, say)
+        judge = await screening(estate, google, say, expected=len(inventory.apt) + len(inventory.pypi))
         outer = Outer(google, outputs, image, say)
         found = await outer.collect(inventory)
         digest = inventory.base_image.dpkg_digest

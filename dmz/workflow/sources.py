@@ -29,7 +29,7 @@ from dmz.workflow.estate import Estate
 
 
 async def screening(
-    estate: Estate, google: Google | None, say: Say, today: datetime | None = None
+    estate: Estate, google: Google | None, say: Say, today: datetime | None = None, expected: int = 0
 ) -> Screening:
     """A screening by the checkout's policy and waivers, of the workload and against its release of now.
 
@@ -40,13 +40,14 @@ async def screening(
         google: to ask Artifact Analysis, where the policy wants that, and inner's release bucket; None:
             without any service, which a policy that wants one refuses.
         today: the moment that it judges for; None: now.
+        expected: how many artifacts will be judged at once, as far as that is known.
 
     Raises:
         InputError: the policy, a waiver or a source is no good.
         RefusedError: a source is too old, or cannot be asked.
     """
     now = today or datetime.now(UTC)
-    found = await sources(estate, estate.base_image, google, now, say)
+    found = await sources(estate, estate.base_image, google, now, say, expected)
     known = context(estate, now)
     if google is not None:
         known = await with_withdrawn(known, estate, google, say)
@@ -54,11 +55,11 @@ async def screening(
 
 
 async def sources(
-    estate: Estate, image: BaseImage, google: Google | None, now: datetime, say: Say
+    estate: Estate, image: BaseImage, google: Google | None, now: datetime, say: Say, expected: int = 0
 ) -> list[Source]:
     """All sources that the policy names, for one base image; arguments and errors as of `screening`."""
     policy = estate.policy
-    found = local_sources(policy, image, now, say)
+    found = local_sources(policy, image, now, say, expected)
     if policy.sources.artifact_analysis:
         if google is None:
             raise RefusedError(
@@ -99,14 +100,16 @@ def context(estate: Estate, today: datetime) -> Context:
     return Context(today, asked, before, elsewhere)
 
 
-def local_sources(policy: Policy, image: BaseImage, today: datetime, say: Say) -> list[Source]:
+def local_sources(
+    policy: Policy, image: BaseImage, today: datetime, say: Say, expected: int = 0
+) -> list[Source]:
     """The sources that lie in files.
 
     Raises:
         InputError: one is missing or damaged.
         RefusedError: the advisories don't say how old they are.
     """
-    return list(local(policy, image, today, cache=cache_folder(), say=say))
+    return list(local(policy, image, today, cache=cache_folder(), say=say, expected=expected))
 
 
 async def _artifact_analysis(google: Google, outputs: Mapping[str, Any], now: datetime) -> Source:

@@ -145,7 +145,7 @@ class _Look:
         estate = self._estate
         image = base_image(release.runtime, base_images(estate.inner_settings.base_images))
         if release.runtime not in self._sources:
-            self._sources[release.runtime] = await self._open(image)
+            self._sources[release.runtime] = await self._open(image, len(release.entries))
         known = context(release, self._now)
         if self._google:
             known = await with_withdrawn(known, estate, self._google, self._say)
@@ -154,13 +154,13 @@ class _Look:
         judge = Screening(estate.policy, self._sources[release.runtime], estate.waivers, image, known)
         return stand(release, judge, await self._known(release, image))
 
-    async def _open(self, image: BaseImage) -> list[Source]:
+    async def _open(self, image: BaseImage, expected: int) -> list[Source]:
         if self._google:
-            return await sources(self._estate, image, self._google, self._now, self._say)
+            return await sources(self._estate, image, self._google, self._now, self._say, expected)
         policy = self._estate.policy
         if policy.sources.artifact_analysis:
             self._notes.append("Artifact Analysis was not asked (--offline)")
-        return local_sources(policy, image, self._now, self._say)
+        return local_sources(policy, image, self._now, self._say, expected)
 
     async def _known(self, release: Release, image: BaseImage) -> list[Evidence] | None:
         """The facts of today, or None where they can't be had: then rules about findings are what is left."""

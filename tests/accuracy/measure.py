@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from dmz.artifact import Artifact, Kind
-from dmz.promotion.advisories import Database
+from dmz.promotion.advisories.database import Database
 from dmz.promotion.entry import APT_PREFIX, Entry
 from dmz.promotion.evidence import Source
 from dmz.promotion.finding import Nature

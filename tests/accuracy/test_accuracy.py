@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from packaging.version import Version
 
-from dmz.promotion.advisories import Database
+from dmz.promotion.advisories.database import Database
 from dmz.promotion.finding import Finding
 from dmz.promotion.versions import PYPI
 from tests.accuracy.measure import CASES, RECORDS, Case, cases, measure

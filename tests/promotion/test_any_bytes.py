@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from dmz.errors import DmzError, InputError
 from dmz.promotion import build, inventory, licence, report, waivers, workload
-from dmz.promotion.advisories import Database
+from dmz.promotion.advisories.database import Database
 from dmz.promotion.entry import Entry
 from dmz.promotion.policy import Policy
 from dmz.promotion.release import Release

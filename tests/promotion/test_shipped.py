@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 
 from dmz.artifact import Kind
 from dmz.promotion import workload
-from dmz.promotion.advisories import Database
+from dmz.promotion.advisories.database import Database
 from dmz.promotion.base_image import base_images
 from dmz.promotion.finding import Severity
 from tests.promotion.builders import DEBIAN

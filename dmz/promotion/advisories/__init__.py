@@ -1,5 +1,1 @@
 """Advisories: OSV records, and which of them concern a version (https://ossf.github.io/osv-schema/)."""
-
-from dmz.promotion.advisories.database import Database
-
-__all__ = ["Database"]

@@ -10,39 +10,31 @@ vulnerabilities has not accepted the others.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, Protocol, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
 
 from dmz.promotion.finding import Severity
+from dmz.promotion.versions import Ordered
 
 _CVE: Final = "CVE-"
 
 
-class Named(Protocol):
-    """What a record calls itself."""
+class Match(Struct, frozen=True, gc=False):
+    """A record that concerns the version in question, with what it says."""
 
-    @property
-    def id(self) -> str:
-        """Its own name."""
-        ...
-
-    @property
-    def aliases(self) -> Sequence[str]:
-        """Other names of the same vulnerability."""
-        ...
-
-    @property
-    def upstream(self) -> Sequence[str]:
-        """Vulnerabilities that it passes on."""
-        ...
-
-    @property
-    def group(self) -> str:
-        """What its aliases lead to, directly or by way of other records."""
-        ...
-
-
-T = TypeVar("T", bound=Named)
+    id: str
+    names: Sequence[str]
+    """What its finding may be called."""
+    subjects: Sequence[str]
+    """The CVEs that it is about, sorted."""
+    group: str
+    """What its aliases lead to, directly or by way of other records."""
+    summary: str
+    severity: Severity | None
+    fixed: Mapping[str, Ordered]
+    """The versions that mend it."""
 
 
 class Groups:
@@ -70,40 +62,50 @@ class Groups:
             self._parent[self[other]] = root
 
 
-def subjects(record: Named) -> frozenset[str]:
-    """The CVEs that a record is about, by its own name, its aliases or what it passes on."""
-    called = (record.id, *record.aliases, *record.upstream)
-    return frozenset([name for name in called if name.startswith(_CVE)])
+def subjects(identity: str, aliases: Sequence[str], upstream: Sequence[str]) -> Sequence[str]:
+    """The CVEs that a record is about, by its own name, its aliases or what it passes on; sorted."""
+    found = [name for name in (identity, *aliases, *upstream) if name.startswith(_CVE)]
+    return sorted(set(found)) if len(found) > 1 else found
 
 
-def names(record: Named) -> tuple[str, ...]:
+def names(identity: str, aliases: Sequence[str], about: Sequence[str]) -> Sequence[str]:
     """What a record's finding may be called; of a record about several CVEs, none of them."""
-    about = subjects(record)
     if len(about) == 1:
-        return (record.id, *record.aliases, *about)
-    return (record.id, *(name for name in record.aliases if name not in about))
+        return (identity, *aliases, *about)
+    return (identity, *[name for name in aliases if name not in about])
 
 
-def together(records: Iterable[T], rating: Callable[[T], Severity | None]) -> list[list[T]]:
+def together(records: Iterable[Match]) -> list[list[Match]]:
     """The records about one package, those about the same vulnerability together.
 
     A record about several vulnerabilities comes alone, and not at all if each of them has a record of its own
     here and none of what it says is worse.
     """
-    several: dict[str, list[T]] = defaultdict(list)
-    unnamed: list[T] = []
-    about: dict[str, list[T]] = defaultdict(list)
-    led: dict[str, set[str]] = defaultdict(set)
+    several: dict[str, list[Match]] = defaultdict(list)
+    unnamed: list[Match] = []
+    about: dict[str, list[Match]] = defaultdict(list)
     for record in records:
-        match sorted(subjects(record)):
-            case []:
-                unnamed.append(record)
+        match record.subjects:
             case [cve]:
                 about[cve].append(record)
-                led[record.group].add(cve)
+            case []:
+                unnamed.append(record)
             case _:
                 several[record.id].append(record)
-    others: dict[str, list[T]] = defaultdict(list)
+    others = _led(unnamed, about)
+    alone = [each for each in several.values() if not all(_told(one, about) for one in each)]
+    return [*about.values(), *others.values(), *alone]
+
+
+def _led(unnamed: Sequence[Match], about: dict[str, list[Match]]) -> Mapping[str, list[Match]]:
+    """Put records that name no CVE to the one that their aliases lead to; those that stay, by group."""
+    others: dict[str, list[Match]] = defaultdict(list)
+    if not unnamed:
+        return others
+    led: dict[str, set[str]] = defaultdict(set)
+    for cve, records in about.items():
+        for record in records:
+            led[record.group].add(cve)
     for record in unnamed:
         # By way of its aliases it is about one CVE, or nobody says about which.
         match sorted(led[record.group]):
@@ -111,16 +113,11 @@ def together(records: Iterable[T], rating: Callable[[T], Severity | None]) -> li
                 about[cve].append(record)
             case _:
                 others[record.group].append(record)
-    alone = [each for each in several.values() if not all(_told(one, about, rating) for one in each)]
-    return [*about.values(), *others.values(), *alone]
+    return others
 
 
-def _told(record: T, about: Mapping[str, list[T]], rating: Callable[[T], Severity | None]) -> bool:
-    found = subjects(record)
-    if not found <= about.keys():
+def _told(record: Match, about: Mapping[str, Sequence[Match]]) -> bool:
+    if any(cve not in about for cve in record.subjects):
         return False
-    said = rating(record)
-    worst = max(
-        (known for cve in found for each in about[cve] if (known := rating(each)) is not None), default=None
-    )
-    return said is None or (worst is not None and said <= worst)
+    rated = [each.severity for cve in record.subjects for each in about[cve] if each.severity is not None]
+    return record.severity is None or (bool(rated) and record.severity <= max(rated))

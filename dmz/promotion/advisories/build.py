@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from dmz.collecting import uncollected
 from dmz.errors import InputError
 from dmz.promotion.advisories.aliases import Groups
 from dmz.promotion.advisories.archive import Source
-from dmz.promotion.advisories.readers import read, uncollected
+from dmz.promotion.advisories.readers import read
 from dmz.promotion.advisories.records import moment
-from dmz.promotion.advisories.rows import Row, known
+from dmz.promotion.advisories.rows import Row
 from dmz.promotion.advisories.stamp import Stamp, stamped, utc
+from dmz.promotion.advisories.stored import Said, known, packed_said, said_of
 
-_BATCH: Final = 2000
-"""Rows written at once."""
+_BATCH: Final = 10_000
+"""Records written at once. What they say of one package is one row: the fewer, the faster they are read."""
 _SAY_EVERY: Final = 10_000
 
 Say = Callable[[str], None]
@@ -29,9 +31,7 @@ CREATE TABLE record (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL, modified TEXT, live INTEGER NOT NULL,
     aliased INTEGER NOT NULL, digest BLOB NOT NULL, body BLOB NOT NULL
 );
-CREATE TABLE concern (
-    ecosystem TEXT NOT NULL, name TEXT NOT NULL, record INTEGER NOT NULL, body BLOB NOT NULL
-);
+CREATE TABLE concern (ecosystem TEXT NOT NULL, name TEXT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE grouped (record INTEGER PRIMARY KEY, name TEXT NOT NULL);
 CREATE TABLE ecosystem (name TEXT PRIMARY KEY, records INTEGER NOT NULL) WITHOUT ROWID;
 """
@@ -71,8 +71,8 @@ class _Writer:
         self._numbers: dict[str, int] = {}
         self._count = 0
         self._records: list[tuple[Any, ...]] = []
-        self._concerns: list[tuple[Any, ...]] = []
-        self._replaced: list[tuple[int]] = []
+        self._concerns: defaultdict[tuple[str, str], list[Said]] = defaultdict(list)
+        self._replaced: set[int] = set()
         self._ecosystems: Counter[str] = Counter()
         self._newest: datetime | None = None
         self._now = datetime.now(UTC)
@@ -92,9 +92,10 @@ class _Writer:
         number = self._numbers[row.id] = self._count
         self._records.append((number, row.id, row.modified, row.live, row.aliased, row.digest, row.body))
         if row.concerns:
-            for key in {key for key, _, _ in row.concerns}:
+            for key in {concern[0] for concern in row.concerns}:
                 self._ecosystems[key] += 1
-            self._concerns += [(key, name, number, body) for key, name, body in row.concerns]
+            for key, name, ranges, versions, rating in row.concerns:
+                self._concerns[key, name].append((number, ranges, versions, rating))
         if len(self._records) >= _BATCH:
             self._write()
 
@@ -113,12 +114,13 @@ class _Writer:
                 f"{source.path}: {row.id} stands there twice, with different content, and no later "
                 "'modified' says which holds; keep one of the two"
             )
-        self._replaced.append((number,))
+        self._replaced.add(number)
         return True
 
     def _write(self) -> None:
         self._connection.executemany("INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?)", self._records)
-        self._connection.executemany("INSERT INTO concern VALUES (?, ?, ?, ?)", self._concerns)
+        packed = ((key, name, packed_said(said)) for (key, name), said in self._concerns.items())
+        self._connection.executemany("INSERT INTO concern VALUES (?, ?, ?)", packed)
         self._records.clear()
         self._concerns.clear()
 
@@ -145,15 +147,17 @@ class _Writer:
         self._connection.executemany("INSERT INTO fact VALUES (?, ?)", list(facts.items()))
 
     def _drop_replaced(self) -> None:
-        run = self._connection.execute
-        run("CREATE TEMP TABLE replaced (number INTEGER PRIMARY KEY)")
-        self._connection.executemany("INSERT INTO replaced VALUES (?)", self._replaced)
-        for (ecosystem,) in run(
-            "SELECT ecosystem FROM replaced JOIN concern ON record = number GROUP BY ecosystem, record"
-        ):
-            self._ecosystems[ecosystem] -= 1
-        run("DELETE FROM record WHERE number IN (SELECT number FROM replaced)")
-        run("DELETE FROM concern WHERE record IN (SELECT number FROM replaced)")
+        dropped: set[tuple[str, int]] = set()
+        changed: list[tuple[bytes, int]] = []
+        for place, ecosystem, body in self._connection.execute("SELECT rowid, ecosystem, body FROM concern"):
+            said = said_of(body)
+            if gone := self._replaced.intersection(number for number, *_ in said):
+                dropped.update((ecosystem, number) for number in gone)
+                changed.append((packed_said([each for each in said if each[0] not in gone]), place))
+        self._ecosystems.subtract(ecosystem for ecosystem, _ in dropped)
+        self._connection.executemany("UPDATE concern SET body = ? WHERE rowid = ?", changed)
+        numbers = [(number,) for number in self._replaced]
+        self._connection.executemany("DELETE FROM record WHERE number = ?", numbers)
 
     def _digest(self) -> str:
         whole = hashlib.sha256()

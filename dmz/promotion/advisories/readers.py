@@ -7,10 +7,8 @@ here, so that all read what was hashed.
 from __future__ import annotations
 
 import fcntl
-import gc
 import json
 import os
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,8 +18,10 @@ from typing import IO, Final
 
 import msgspec
 
+from dmz.collecting import uncollected
 from dmz.errors import InputError
 from dmz.promotion.advisories.archive import WHOLE, Share, Source
+from dmz.promotion.advisories.frames import received, send
 from dmz.promotion.advisories.rows import Batch, batches
 
 _LARGE: Final = 16 << 20
@@ -38,7 +38,6 @@ _PIPE: Final = 1 << 20
 
 _CODE: Final = f"from {__name__} import main; main()"
 
-_LENGTH: Final = struct.Struct("<Q")
 _BATCH: Final = msgspec.msgpack.Decoder(Batch)
 
 
@@ -70,12 +69,13 @@ def _reader(sources: Sequence[Source], share: Share) -> Iterator[IO[bytes]]:
     opened = [(str(source.path), source.file.fileno()) for source in sources]
     task = json.dumps({"sources": opened, "number": share.number, "of": share.of})
     process = subprocess.Popen(
-        [sys.executable, "-c", _CODE, task],
+        # Not the folder that this runs in, unless this process looks there too.
+        [sys.executable, "-P", "-c", _CODE, task],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         pass_fds=[handle for _, handle in opened],
         # The same modules as here, from wherever this program has them.
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(path).absolute()) for path in sys.path)},
     )
     assert process.stdout
     # Else a process would wait for us with most of its batch in hand.
@@ -89,15 +89,11 @@ def _reader(sources: Sequence[Source], share: Share) -> Iterator[IO[bytes]]:
 
 
 def _received(pipe: IO[bytes]) -> Batch | None:
-    head = pipe.read(_LENGTH.size)
-    if len(head) == _LENGTH.size:
-        (length,) = _LENGTH.unpack(head)
-        if not length:
-            return None
-        body = pipe.read(length)
-        if len(body) == length:
-            return _BATCH.decode(body)
-    raise InputError("advisories: a reading process was stopped; run again, with more memory")
+    try:
+        body = received(pipe)
+    except EOFError:
+        raise InputError("advisories: a reading process was stopped; run again, with more memory") from None
+    return _BATCH.decode(body) if body else None
 
 
 def main() -> None:
@@ -105,11 +101,6 @@ def main() -> None:
     task = json.loads(sys.argv[1])
     encode = msgspec.msgpack.Encoder().encode
     out = sys.stdout.buffer
-
-    def send(batch: Batch) -> None:
-        body = encode(batch)
-        out.write(_LENGTH.pack(len(body)))
-        out.write(body)
 
     with ExitStack() as stack:
         sources = [
@@ -119,20 +110,7 @@ def main() -> None:
         try:
             with uncollected():
                 for batch in batches(sources, Share(task["number"], task["of"])):
-                    send(batch)
+                    send(out, encode(batch))
         except InputError as error:
-            send(Batch(0, [], error=str(error)))
-    out.write(_LENGTH.pack(0))
-    out.flush()
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Without the collection of cycles: here are none, and looking for some takes longer than parsing."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
+            send(out, encode(Batch(0, [], error=str(error))))
+    send(out, b"")  # all of it

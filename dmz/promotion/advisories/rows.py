@@ -3,47 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
 
 from dmz.promotion.advisories.archive import Piece, Share, Source
-from dmz.promotion.advisories.coverage import boundless, comparable
 from dmz.promotion.advisories.ecosystems import Ecosystem, recognise
-from dmz.promotion.advisories.records import Affected, Event, Range, Record, Score, compact, decode
+from dmz.promotion.advisories.ranges import boundless, comparable
+from dmz.promotion.advisories.records import Affected, Event, Range, Record, compact, decode
 from dmz.promotion.advisories.severity import words_of
+from dmz.promotion.advisories.stored import (
+    Known,
+    packed_ranges,
+    packed_rating,
+    packed_record,
+    packed_versions,
+)
 from dmz.promotion.versions import normalised_name
 
 _BATCH: Final = 500
-_PACKED: Final = 1024
-"""Bytes from which a row is compressed: lists of versions shrink to a tenth."""
-_ZLIB: Final = b"\x78"
-"""What compressed data begins with; MessagePack's arrays don't."""
 _SUMMARY: Final = 240
 """Characters kept of what a record says, from which a line is made."""
 
-
-class Known(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What is kept of a record, whichever package it is about."""
-
-    id: str
-    aliases: tuple[str, ...]
-    upstream: tuple[str, ...]
-    summary: str
-    scores: tuple[Score, ...]
-
-
-class Said(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What is kept of what a record says about one package."""
-
-    ranges: tuple[Range, ...]
-    """Those that can be compared."""
-    versions: bytes
-    """A JSON list of those that are listed, or nothing."""
-    scores: tuple[Score, ...]
-    words: tuple[str, ...]
+Concern = tuple[str, str, bytes, bytes, bytes]
+"""Ecosystem, package, and what a record says of it, packed: ranges, listed versions, rating."""
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -57,8 +41,7 @@ class Row(msgspec.Struct, frozen=True, array_like=True, gc=False):
     digest: bytes
     """SHA-256 of its JSON without the space between its parts."""
     body: bytes
-    concerns: tuple[tuple[str, str, bytes], ...]
-    """Ecosystem, package, and what it says of it."""
+    concerns: tuple[Concern, ...]
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -71,22 +54,6 @@ class Batch(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The archive's, with its last rows."""
     error: str = ""
     """What was wrong; nothing comes after it."""
-
-
-_ENCODER: Final = msgspec.msgpack.Encoder()
-_KNOWN: Final = msgspec.msgpack.Decoder(Known)
-_SAID: Final = msgspec.msgpack.Decoder(Said)
-_JSON: Final = msgspec.json.Encoder()
-
-
-def known(body: bytes) -> Known:
-    """What was kept of a record."""
-    return _KNOWN.decode(zlib.decompress(body) if body[:1] == _ZLIB else body)
-
-
-def said(body: bytes) -> Said:
-    """What was kept of what a record says about a package."""
-    return _SAID.decode(zlib.decompress(body) if body[:1] == _ZLIB else body)
 
 
 def batches(sources: Sequence[Source], share: Share) -> Iterator[Batch]:
@@ -118,17 +85,12 @@ def _row(piece: Piece) -> Row:
         summary[:_SUMMARY],
         tuple(record.severity or ()),
     )
-    concerns = tuple((key, name, _pack(each)) for key, name, each in _said(record))
-    return Row(record.id, record.modified, True, bool(record.aliases), digest, _pack(kept), concerns)
+    body, concerns = packed_record(kept), tuple(_concerns(record))
+    return Row(record.id, record.modified, True, bool(record.aliases), digest, body, concerns)
 
 
-def _pack(value: Known | Said) -> bytes:
-    body = _ENCODER.encode(value)
-    return zlib.compress(body, 1) if len(body) >= _PACKED else body
-
-
-def _said(record: Record) -> list[tuple[str, str, Said]]:
-    found: list[tuple[str, str, Said]] = []
+def _concerns(record: Record) -> list[Concern]:
+    found: list[Concern] = []
     of_pro: list[tuple[Ecosystem, str, Affected]] = []
     for affected in record.affected or ():
         if affected.package is None or (ours := recognise(affected.package.ecosystem)) is None:
@@ -137,27 +99,25 @@ def _said(record: Record) -> list[tuple[str, str, Said]]:
         if ours.pro:
             of_pro.append((ours, name, affected))
         else:
-            found.append((ours.key, name, _kept(record, affected)))
+            found.append(_concern(record, ours, name, affected))
     if of_pro:
         # What is mended for Ubuntu Pro alone is listed for Pro alone: for everybody else it stays open.
-        listed = {(key, name) for key, name, _ in found}
+        listed = {(key, name) for key, name, *_ in found}
         found += (
-            (ours.key, name, _kept(record, affected, open_=True))
+            _concern(record, ours, name, affected, open_=True)
             for ours, name, affected in of_pro
             if (ours.key, name) not in listed
         )
     return found
 
 
-def _kept(record: Record, affected: Affected, *, open_: bool = False) -> Said:
+def _concern(
+    record: Record, ours: Ecosystem, name: str, affected: Affected, *, open_: bool = False
+) -> Concern:
     ranges = comparable(affected.ranges or ())
     if open_:
         since = [Event(introduced=event.introduced) for each in ranges for event in each.events or ()]
         ranges = (Range("ECOSYSTEM", tuple(event for event in since if event.introduced)),)
-    listed = affected.versions if affected.versions and not open_ and not boundless(ranges) else None
-    return Said(
-        ranges,
-        _JSON.encode(listed) if listed else b"",
-        tuple(affected.severity or ()),
-        words_of(record, affected),
-    )
+    listed = affected.versions if affected.versions and not open_ and not boundless(ranges) else ()
+    rating = tuple(affected.severity or ()), words_of(record, affected)
+    return ours.key, name, packed_ranges(ranges), packed_versions(listed), packed_rating(rating)

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from dmz.promotion.evidence import Status
-from dmz.promotion.rules.rule import AnAnswer, Answer, Case, DistributionRule, Observation
+from dmz.promotion.rules.rule import AnAnswer, Answer, Case, DistributionRule, Observation, day
 from dmz.promotion.rules.settings import Duration
 
 _GONE: Final = {Status.ARCHIVED: "archived", Status.DEPRECATED: "deprecated"}
@@ -34,7 +34,7 @@ class AbandonedRule(DistributionRule):
         elif case.context.today - evidence.last_upload > self.silence:
             years = case.days(evidence.last_upload) / 365
             yield self.against(
-                f"nothing was published since {evidence.last_upload:%Y-%m-%d}, {years:.1f} years ago"
+                f"nothing was published since {day(evidence.last_upload)}, {years:.1f} years ago"
             )
         else:
-            yield Observation(f"last upload {evidence.last_upload:%Y-%m-%d}")
+            yield Observation(f"last upload {day(evidence.last_upload)}")

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, Field
 
 from dmz.promotion.finding import Finding, Nature
-from dmz.promotion.rules.rule import AnAnswer, Answer, Case, Observation, Rule
+from dmz.promotion.rules.rule import AnAnswer, Answer, Case, Observation, Rule, day
 from dmz.promotion.rules.settings import ASeverity, Duration, Each, Ecosystem
 
 _NEVER: Final = "never"
@@ -67,7 +67,7 @@ class CoolDownRule(Rule):
         if published is None:
             return self.unknown(self.unknown_time[ecosystem], "upload time not known")
         if today - published >= period:
-            return Observation(f"published {published:%Y-%m-%d}")
+            return Observation(f"published {day(published)}")
         seconds = (today - published).total_seconds()
         when = "in the future" if seconds < 0 else f"{_length(seconds)} ago"
         young = f"published {when}, the cool-down is {_length(period.total_seconds())}"

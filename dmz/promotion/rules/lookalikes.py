@@ -76,8 +76,8 @@ class Names:
         for other in self._seen.get(seen(name), ()) if len(name) >= SHORTEST_SEEN else ():
             same = name.replace("-", "") == other.replace("-", "")
             return other, "without the separators they are the same" if same else "they look the same"
-        forms = self._near.keys() & _shortened(name)
-        for other in sorted({other for form in forms for other in self._near[form]}):
+        near = {other for form in _shortened(name) for other in self._near.get(form, ())}
+        for other in sorted(near):
             if min(len(name), len(other)) >= SHORTEST and distance(name, other) == 1:
                 swapped = len(name) == len(other) and sorted(name) == sorted(other)
                 return other, "two letters are swapped" if swapped else "one letter apart"

@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Protocol, runtime_checkable
 
+from msgspec import Struct
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from dmz.artifact import Artifact, Kind
@@ -37,7 +38,7 @@ class Effect(StrEnum):
 
     def at_most(self, limit: Effect) -> Effect:
         """The weaker of the two."""
-        return max(self, limit, key=_BY_STRENGTH.index)
+        return self if self is limit else max(self, limit, key=_BY_STRENGTH.index)
 
 
 _BY_STRENGTH: Final = tuple(Effect)
@@ -54,8 +55,7 @@ class Answer(StrEnum):
 AnAnswer = Annotated[Answer, chosen(Answer)]
 
 
-@dataclass(frozen=True)
-class Observation:
+class Observation(Struct, frozen=True, gc=False):
     """One thing that a rule saw."""
 
     words: str
@@ -102,8 +102,7 @@ class Expects(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(Struct, frozen=True, gc=False):
     """One artifact before the rules, with all that is known."""
 
     evidence: Evidence
@@ -123,6 +122,11 @@ class Case:
     def days(self, moment: datetime) -> int:
         """Whole days from a moment to the screening."""
         return (self.context.today - moment).days
+
+
+def day(moment: datetime) -> str:
+    """The day of a moment, for a person: `2026-11-22`."""
+    return moment.date().isoformat()
 
 
 def ecosystem_of(kind: Kind, image: BaseImage) -> Ecosystem | None:

@@ -121,9 +121,13 @@ Pattern = Annotated[str, AfterValidator(_pattern)]
 """A normalised name, or one with `*` and `?`."""
 
 
-@lru_cache(maxsize=4096)
 def matching(name: str, patterns: tuple[str, ...]) -> str | None:
     """The first pattern that fits a name; None if none does."""
+    return _matching(name, patterns) if patterns else None
+
+
+@lru_cache(maxsize=4096)
+def _matching(name: str, patterns: tuple[str, ...]) -> str | None:
     return next((each for each in patterns if fnmatchcase(name, each)), None)
 
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dmz.errors import RefusedError
-from dmz.promotion.advisories import Database
 from dmz.promotion.advisories.build import Say
+from dmz.promotion.advisories.database import Database
 from dmz.promotion.base_image import BaseImage
 from dmz.promotion.evidence import Source
 from dmz.promotion.policy import Policy
@@ -22,6 +22,7 @@ def local(
     *,
     cache: Path | None = None,
     say: Say = lambda line: None,
+    expected: int = 0,
 ) -> tuple[Source, ...]:
     """Open the policy's files: advisories, deny list, end-of-life lists.
 
@@ -30,13 +31,14 @@ def local(
         today: what ended by then has ended.
         cache: where the advisories' index is kept for the next time.
         say: told what it is at.
+        expected: how many artifacts will be judged at once, as far as that is known.
 
     Raises:
         InputError: one of them is missing or no good.
         RefusedError: the advisories don't say how old they are.
     """
     named = policy.sources
-    advisories = Database.open(policy.folder / named.advisories, cache, say)
+    advisories = Database.open(policy.folder / named.advisories, cache, say, expected)
     if advisories.as_of is None:
         raise RefusedError(
             f"{policy.folder / named.advisories}: no record says when it was modified, so nobody knows how "

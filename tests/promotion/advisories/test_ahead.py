@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -10,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from dmz.errors import InputError
-from dmz.promotion.advisories import Database, ahead, index
+from dmz.promotion.advisories import ahead, index, kept
+from dmz.promotion.advisories.database import Database
 from dmz.promotion.finding import Finding
 from tests.promotion.advisories.records import ALL, packed, record
+from tests.promotion.advisories.test_readers import children
 
 ASKED = [("PyPI", f"n{number}", "1") for number in range(30)]
 RECORDS = [
@@ -21,24 +24,31 @@ RECORDS = [
 ]
 
 
+FIRST = ASKED[:5]
+"""What is looked up at a time, so that the other process always has something to do."""
+
+
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
-    monkeypatch.setattr(index, "_SMALL", 0)
+    monkeypatch.setattr(kept, "_SMALL", 0)
     monkeypatch.setattr(ahead, "ENOUGH", 10)
+    monkeypatch.setattr(ahead, "_AT_ONCE", len(FIRST))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     path = tmp_path / "all.zip"
     path.write_bytes(packed(*RECORDS))
-    Database.open(path, tmp_path / "cache")
     return Database.open(path, tmp_path / "cache")
 
 
 @pytest.fixture
 def here(database: Database) -> Mapping[ahead.Asked, tuple[Finding, ...]]:
-    return {each: database.findings(*each) for each in ASKED}
+    alone = Database.open(database.path)
+    return {each: alone.findings(*each) for each in ASKED}
 
 
 @pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def counted(
+    here: Mapping[ahead.Asked, tuple[Finding, ...]], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[list[str]]:
     """Names of the packages that were looked up in this process."""
     names: list[str] = []
     said = index.Index.said
@@ -55,19 +65,53 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 def test_the_answers_are_the_same(
     database: Database, here: Mapping[ahead.Asked, tuple[Finding, ...]], counted: list[str]
 ) -> None:
-    database._package.cache_clear()  # type: ignore[attr-defined]
     with database.expecting([*ASKED, *ASKED]):
         assert {each: database.findings(*each) for each in ASKED} == here
-    assert counted == [name for _, name, _ in ASKED[:12]]
+        assert {each: database.findings(*each) for each in reversed(ASKED)} == here
+    assert len(counted) == len(set(counted)), "nothing is looked up twice"
+    assert set(counted).isdisjoint(name for _, name, _ in FIRST)
     assert sum(map(len, here.values())) == 20
+
+
+def test_this_process_waits_only_for_what_the_other_is_at(
+    database: Database,
+    here: Mapping[ahead.Asked, tuple[Finding, ...]],
+    counted: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waiting = tmp_path / "waiting"
+    code = f"import os, time\nwhile not os.path.exists({str(waiting)!r}): time.sleep(0.01)\n"
+    monkeypatch.setattr(ahead, "_CODE", code + ahead._CODE)
+    receive = ahead.Ahead._receive
+
+    def noted(self: ahead.Ahead, other: ahead.Other) -> None:
+        waiting.touch()
+        receive(self, other)
+
+    monkeypatch.setattr(ahead.Ahead, "_receive", noted)
+    with database.expecting(ASKED):
+        assert database.findings(*ASKED[0]) == here[ASKED[0]]
+    assert sorted(counted) == sorted(name for _, name, _ in ASKED[len(FIRST) :])
 
 
 @pytest.mark.parametrize(
     "code",
     [
-        "import sys; sys.stdout.write('half'); sys.exit(1)",
-        "import sys; sys.stdout.write('nonsense')",
-        "import sys; sys.stdout.buffer.write(bytes([0x90]))",  # a list of nothing
+        "import sys; sys.exit(1)",
+        "import sys; sys.stdout.write('half')",
+        "import sys; sys.stdout.write('nonsense, and a lot of it')",
+        "import sys; sys.stdout.buffer.write(bytes([1, *bytes(7), 0xC0]))",  # no list
+        "import sys; sys.stdout.buffer.write(bytes([1, *bytes(7), 0x90]))",  # a list of nothing
+        """
+from dmz.promotion.advisories import worker
+send = worker.send
+def once(*message):
+    send(*message)
+    raise SystemExit(1)
+worker.send = once
+worker.main()
+""",
     ],
 )
 def test_what_the_other_process_could_not_do_is_done_here(
@@ -106,11 +150,10 @@ def test_neither_the_folder_that_it_runs_in_nor_a_token_reaches_it(
     monkeypatch.setenv("GOOGLE_OAUTH_ACCESS_TOKEN", "secret")
     code = "import os; assert 'GOOGLE_OAUTH_ACCESS_TOKEN' not in os.environ; " + ahead._CODE
     monkeypatch.setattr(ahead, "_CODE", code)
-    database._package.cache_clear()  # type: ignore[attr-defined]
     with database.expecting(ASKED):
         assert {each: database.findings(*each) for each in ASKED} == here
     assert not told.exists()
-    assert counted == [name for _, name, _ in ASKED[:12]], "the other process did its part"
+    assert set(counted).isdisjoint(name for _, name, _ in FIRST), "the other process did its part"
 
 
 def test_what_is_no_version_is_refused_here(database: Database) -> None:
@@ -124,7 +167,31 @@ def test_what_is_no_version_is_refused_here(database: Database) -> None:
 def test_what_was_not_expected_is_looked_up(database: Database) -> None:
     with database.expecting(ASKED[10:]):
         assert database.findings("PyPI", "n3", "2")
-    assert not database._ahead
+    assert database._ahead is None
+
+
+def test_it_starts_while_the_questions_are_gathered(
+    database: Database, here: Mapping[ahead.Asked, tuple[Finding, ...]]
+) -> None:
+    before = children()
+    waiting = Database.open(database.path, database.path.parent / "cache", expected=len(ASKED))
+    [process] = children() - before
+    with waiting.expecting(ASKED[:9]):
+        assert [waiting.findings(*each) for each in ASKED[:9]] == [here[each] for each in ASKED[:9]]
+    assert children() - before == {process}, "a few leave it to more"
+    with waiting.expecting(ASKED):
+        assert children() - before == {process}
+        assert {each: waiting.findings(*each) for each in ASKED} == here
+    assert children() == before
+
+
+def test_what_nobody_asked_ends_with_the_database(database: Database) -> None:
+    before = children()
+    waiting = Database.open(database.path, database.path.parent / "cache", expected=len(ASKED))
+    assert len(children() - before) == 1
+    del waiting
+    gc.collect()
+    assert children() == before
 
 
 @pytest.mark.parametrize(("count", "processors"), [(9, 2), (30, 1)])
@@ -133,4 +200,4 @@ def test_a_few_or_one_processor_start_nothing(
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)))
     with database.expecting(ASKED[:count]):
-        assert not database._ahead
+        assert database._ahead is None

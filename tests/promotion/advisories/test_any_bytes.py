@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dmz.errors import InputError
-from dmz.promotion.advisories import Database
+from dmz.promotion.advisories.database import Database
 from dmz.promotion.advisories.records import decode
 from tests.promotion.advisories.records import ALL, packed, record
 

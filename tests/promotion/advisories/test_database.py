@@ -5,16 +5,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
 from dmz.errors import InputError
-from dmz.promotion.advisories import Database
 from dmz.promotion.advisories.age import age
-from dmz.promotion.advisories.coverage import Spellings
+from dmz.promotion.advisories.database import Database
+from dmz.promotion.advisories.listed import Listed, Sought
+from dmz.promotion.advisories.stored import packed_versions
 from dmz.promotion.evidence import Source
 from dmz.promotion.finding import Nature, Severity
 from dmz.promotion.versions import DpkgVersion, parse
@@ -83,6 +83,12 @@ def test_one_range_is_half_open(introduced: str, fixed: str, version: str, tmp_p
     assert hit(Database.open(path), version) is expected
 
 
+def has(ecosystem: str, listed: list[str], version: str) -> bool:
+    asked = parse(ecosystem, version)
+    assert asked is not None
+    return Listed(ecosystem, packed_versions(listed)).has(Sought.of(asked, version))
+
+
 def test_listed_versions_count_beside_ranges_and_in_any_spelling(load: Any) -> None:
     database = load(
         record([{"introduced": "5"}, {"fixed": "6"}], affected={"versions": ["1.0.0", "2.0-beta1"]})
@@ -112,21 +118,26 @@ def test_a_list_of_anything_else_is_refused(load: Any, listed: Any) -> None:
         load(record(affected={"versions": listed}))
 
 
-@given(version=pep440, others=st.lists(pep440, max_size=5), odd=st.sampled_from(["", "é1", '1"', "\\1"]))
+@given(version=pep440, others=st.lists(pep440, max_size=5), odd=st.sampled_from(["", "é1", '"1"', "\\1"]))
 def test_every_spelling_in_a_list_is_found(version: str, others: list[str], odd: str) -> None:
-    spellings = [*others, f"v{version}", version, f"{version}+x", odd]
-    listed = msgspec.json.encode(spellings)
-    found = Spellings("PyPI", [listed, b"", listed]).of(Version(version), version)
-    assert found == {each for each in spellings if parse("PyPI", each) == Version(version)}
-    local = Version(f"{version}+x")
-    assert Spellings("PyPI", [listed]).of(local, str(local)) == found | {f"{version}+x"}
+    local = f"{version}+x"
+    for spelling in (f"v{version}", version, local):
+        named = Version(spelling) == Version(version)
+        for listed in ([odd, *others, spelling, odd], [spelling]):
+            there = named or any(parse("PyPI", each) == Version(version) for each in listed)
+            assert has("PyPI", listed, version) == there
+            assert has("PyPI", listed, local), "what is said of a version is said of its local builds"
+    assert has("PyPI", [*others, odd], version) == any(
+        parse("PyPI", each) == Version(version) for each in others
+    )
 
 
 @given(version=debian_versions, others=st.lists(debian_versions, max_size=5))
 def test_every_spelling_of_a_debian_version_is_found(version: str, others: list[str]) -> None:
-    spellings = [*others, version, version if ":" in version else f"00:{version}", version.replace("1", "01")]
-    found = Spellings("Debian:12", [msgspec.json.encode(spellings)]).of(DpkgVersion(version), version)
-    assert found == {each for each in spellings if parse("Debian:12", each) == DpkgVersion(version)}
+    for spelling in (version, version if ":" in version else f"00:{version}", version.replace("1", "01")):
+        for listed in ([*others, spelling], [spelling], others):
+            there = any(parse("Debian:12", each) == DpkgVersion(version) for each in listed)
+            assert has("Debian:12", listed, version) == there
 
 
 def test_names_are_normalised_in_python_only(load: Any) -> None:
@@ -267,6 +278,19 @@ def test_two_vulnerabilities_never_become_one(load: Any) -> None:
     assert set(two.names) == {"PYSEC-1", "CVE-2"}
 
 
+def test_a_vulnerability_that_a_record_names_twice_is_one(load: Any) -> None:
+    database = load(record(ALL, identity="USN-1", aliases=["CVE-1"], upstream=["CVE-1"]))
+    assert [found.label for found in database.findings("PyPI", "thing", "1")] == ["CVE-1 (USN-1)"]
+
+
+def test_a_notice_about_several_that_nobody_rated_stays_if_it_is_rated(load: Any) -> None:
+    ones = [record(ALL, identity=f"CVE-{number}") for number in (1, 2)]
+    notice = record(ALL, identity="USN-1", upstream=["CVE-1", "CVE-2"], severity=[HIGH])
+    assert [found.id for found in load(*ones, notice).findings("PyPI", "thing", "1")] == [
+        *("CVE-1", "CVE-2", "USN-1")
+    ]
+
+
 @pytest.mark.parametrize(
     "notice",
     [{"severity": [HIGH], "upstream": ["CVE-1", "CVE-2"]}, {"upstream": ["CVE-1", "CVE-2", "CVE-3"]}],
@@ -382,9 +406,10 @@ class TestTwice:
     @pytest.mark.parametrize("swap", [False, True])
     def test_the_later_one_holds(self, load: Any, swap: bool) -> None:
         database = load(*((self.new, self.old) if swap else (self.old, self.new)))
-        assert database.count == 1
+        assert (database.count, database.ecosystems) == (1, {"PyPI": 1})
         assert database.digest == load(self.new).digest
         assert hit(database, "2.5")
+        assert not database.mends("PyPI", "thing", "2"), "nothing is left of the earlier one"
 
     def test_also_if_it_is_withdrawn(self, load: Any) -> None:
         database = load(

@@ -6,14 +6,15 @@ import json
 import os
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from dmz.errors import InputError
-from dmz.promotion.advisories import Database, readers
+from dmz.promotion.advisories import readers
 from dmz.promotion.advisories.archive import WHOLE, Share, Source
+from dmz.promotion.advisories.database import Database
 from dmz.promotion.advisories.rows import Batch, batches
 from tests.promotion.advisories.records import ALL, packed, record
 
@@ -23,11 +24,11 @@ COMMENT = b"a comment"
 
 def children() -> set[str]:
     """The processes that this one started and that are still there, ended ones among them."""
-    return {
-        process
-        for task in Path("/proc/self/task").iterdir()
-        for process in (task / "children").read_text(encoding="ascii").split()
-    }
+    found: set[str] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError):  # a thread that has ended meanwhile
+            found.update((task / "children").read_text(encoding="ascii").split())
+    return found
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from dmz.errors import InputError
@@ -67,7 +65,7 @@ def test_a_finding_without_severity_is_refused_unless_the_rule_says_otherwise() 
 @pytest.mark.parametrize("severity", [None, Severity.CRITICAL])
 def test_what_no_version_mends_is_refused_unless_the_rule_says_otherwise(severity: Severity | None) -> None:
     for fixed in ((), ("0.4.2",)):
-        source = against(replace(finding(severity=severity), fixed=fixed))
+        source = against(finding(severity=severity, fixed=fixed))
         assert not judged(rule("severity", 'threshold = "low"'), evidence(), source).passed
         for answer, warnings in (("warn", 1), ("pass", 0)):
             made = policy(rule("severity", f'threshold = "low"\nunfixed = "{answer}"'))

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from dmz.cache import cache_folder
 from dmz.errors import InputError
-from dmz.promotion.advisories import Database, index
+from dmz.promotion.advisories import kept
+from dmz.promotion.advisories.database import Database
 from tests.promotion.advisories.records import ALL, packed, record
 
 RECORDS = [record(ALL, identity=f"GHSA-{number}", name=f"n{number}") for number in range(20)]
@@ -22,7 +23,7 @@ RECORDS = [record(ALL, identity=f"GHSA-{number}", name=f"n{number}") for number 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(index, "_SMALL", 0)
+    monkeypatch.setattr(kept, "_SMALL", 0)
     return tmp_path / "cache"
 
 
@@ -118,7 +119,7 @@ def test_what_was_made_by_another_version_of_this_program_is_not_used(
     archive: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened(archive, cache)
-    monkeypatch.setattr(index, "FORMAT", b"another")
+    monkeypatch.setattr(kept, "FORMAT", b"another")
     assert opened(archive, cache)[1]
 
 
