@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from aiohttp import web
 
 from dmz.registries.google import Google
 from dmz.registries.index import PythonIndex
 from dmz.resolution.metadata import CoreMetadata
 from dmz.resolution.reads import Reads
+from dmz.threads import in_thread
 from tests.registries.conftest import as_sync
-from tests.registries.counterpart import Counterpart, Fault, running, wheel
+from tests.registries.counterpart import Counterpart, Fault, running, serving, wheel
 
 T = TypeVar("T")
 FILENAME, WHEEL = wheel("leaf", "1.0")
@@ -88,6 +90,34 @@ class TestParts:
     def test_nothing_where_it_ends_early(self, outer: Counterpart) -> None:
         outer.faults.append(Fault("GET", FILENAME, truncate=True))
         assert ask(lambda reads, index: reads.part(index.file_url("leaf", FILENAME), 0, 40)) is None
+
+
+@pytest.mark.parametrize("way", ["short", "usual"])
+def test_whoever_a_repository_sends_us_to_gets_no_token(outer: Counterpart, way: str) -> None:
+    given: list[str | None] = []
+
+    async def store(request: web.Request) -> web.Response:
+        given.append(request.headers.get("Authorization"))
+        return web.Response(body=WHEEL)
+
+    async def sent(request: web.Request) -> web.Response:
+        given.append(request.headers.get("Authorization"))
+        raise web.HTTPFound(elsewhere)
+
+    async def read(google: Google) -> bytes | None:
+        if way == "short":
+            async with Reads.of(google) as reads:
+                return await reads.part(here, 0, len(WHEEL))
+        async with google.download(here, FILENAME, basic=True) as chunks:
+            return await in_thread(lambda: b"".join(chunks))
+
+    with serving([web.get("/stored", store)]) as other:
+        elsewhere = f"{other}/stored"
+        with serving([web.get("/wheel", sent)]) as repository:
+            here = f"{repository}/wheel"
+            assert as_sync(read) == WHEEL
+    assert given[0], "the repository itself was asked without a token"
+    assert given[1:] == [None]
 
 
 class TestTrust:

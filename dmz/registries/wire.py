@@ -52,7 +52,8 @@ class Wire(httpx.AsyncBaseTransport):
         Raises:
             httpx.TransportError: no answer, or one that says that it took what was not sent yet.
         """
-        body = request.stream.chunks if isinstance(request.stream, Upload) else request.content
+        # Read, as one that follows a redirect has its body in a stream alone.
+        body = request.stream.chunks if isinstance(request.stream, Upload) else await request.aread()
         origin = _origin(request)
         idle = self._idle[origin]
         connection = idle.pop() if idle else Connection(origin)
