@@ -136,8 +136,9 @@ class TestCost:
         return [path.removeprefix("/storage/v1/b/") for _, path, _ in boxes.requests if "/storage/" in path]
 
     def test_a_few_are_looked_up(self, boxes: Counterpart) -> None:
-        asked = self.asked(boxes, 2)
-        assert asked == [f"{INNER}/o", *sorted(f"{BUCKET}/o/sha256/{file(n)[0].sha256}" for n in range(2))]
+        first, *looks = self.asked(boxes, 2)
+        assert first == f"{INNER}/o"
+        assert sorted(looks) == sorted(f"{BUCKET}/o/sha256/{file(n)[0].sha256}" for n in range(2))
 
     def test_many_cost_one_listing(self, boxes: Counterpart) -> None:
         assert self.asked(boxes, 50) == [f"{INNER}/o", f"{BUCKET}/o"]
