@@ -6,6 +6,7 @@ import atexit
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Final
 
 _RARELY: Final = 50_000
@@ -22,6 +23,12 @@ def uncollected() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
+
+
+@cache
+def settle() -> None:
+    """What was loaded until now stays: no collection has to look at it again, which stops every transfer."""
+    gc.freeze()
 
 
 def collect_rarely() -> None:

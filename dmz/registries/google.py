@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any, Final
+from typing import Any
 
 import httpx
 
+from dmz.collecting import settle
 from dmz.errors import TransferError
 from dmz.registries.credentials import AmbientTokens, ImpersonatedTokens, TokenAuth, Tokens
 from dmz.registries.endpoints import Endpoints
@@ -20,8 +19,6 @@ from dmz.registries.multipart import Frame
 from dmz.registries.pace import PacedTransport, weighing
 from dmz.registries.retry import REPEATABLE, WHOLE, Retry, RetryingTransport
 from dmz.registries.wire import Upload, Wire, blocking
-
-_AGENT: Final = {"User-Agent": "package-dmz"}
 
 
 @dataclass(frozen=True)
@@ -140,22 +137,24 @@ class Google:
             TransferError: refused, or the connection broke before the announced end.
         """
         try:
-            response = await self.client.send(
-                _request("GET", url), stream=True, auth=self._auth(basic=basic), follow_redirects=True
-            )
-            try:
+            async with self.client.stream(
+                "GET",
+                url,
+                auth=self._auth(basic=basic),
+                # What is hashed are the file's bytes, so no coding on the way.
+                headers={"Accept-Encoding": "identity"},
+                follow_redirects=True,
+            ) as response:
                 if response.is_error:
                     await response.aread()
                     raise failure(what, response)
                 yield _chunks(response, what)
-            finally:
-                await response.aclose()
         except httpx.RequestError as error:
             raise unreachable(url, error) from error
 
     async def upload(
         self,
-        url: str | httpx.URL,
+        url: str,
         frame: Frame,
         chunks: Iterator[bytes],
         size: int,
@@ -170,7 +169,7 @@ class Google:
         length: the server has half a request and commits nothing. What it raised comes out of this call.
         """
         try:
-            request = _request(
+            request = self.client.build_request(
                 "POST",
                 url,
                 params=params,
@@ -179,7 +178,7 @@ class Google:
             request.stream = Upload(frame.around(chunks, size, what))
             return await self.client.send(request, auth=self._auth(basic=basic))
         except httpx.RequestError as error:
-            raise unreachable(str(url), error) from error
+            raise unreachable(url, error) from error
 
     def _auth(self, *, basic: bool) -> httpx.Auth:
         return self.basic if basic else self.bearer
@@ -216,22 +215,6 @@ class Google:
         return answer
 
 
-def _request(
-    method: str,
-    url: str | httpx.URL,
-    *,
-    params: dict[str, str] | None = None,
-    headers: dict[str, str] | None = None,
-) -> httpx.Request:
-    """A request for a file's bytes: those are what is hashed, so no coding on the way.
-
-    What a client adds to its own requests costs as much as a small file.
-    """
-    return httpx.Request(
-        method, url, params=params, headers={**_AGENT, "Accept-Encoding": "identity", **(headers or {})}
-    )
-
-
 def _chunks(response: httpx.Response, what: str) -> Iterator[bytes]:
     try:
         yield from blocking(response)
@@ -253,7 +236,7 @@ async def connect(
         retry: patience.
         share: of the region's quotas, `1/N` for one of N tasks that run at the same time.
     """
-    _settle()
+    settle()
     endpoints = Endpoints.from_environment(location)
     retry = retry or Retry()
     guard = Guard()
@@ -262,7 +245,7 @@ async def connect(
     async with _Client(
         transport=RetryingTransport(paced, retry),
         timeout=httpx.Timeout(60, connect=10, read=retry.answer, pool=None),
-        headers=_AGENT,
+        headers={"User-Agent": "package-dmz"},
     ) as client:
         tokens: Tokens = AmbientTokens()
         if impersonate:
@@ -277,12 +260,6 @@ async def connect(
             retry,
             guard,
         )
-
-
-@cache
-def _settle() -> None:
-    """What was loaded until now stays: no collection has to look at it again, which stops every transfer."""
-    gc.freeze()
 
 
 class _NoCookies(httpx.Cookies):

@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final
 from urllib.parse import quote
 
-import httpx
 from packaging.utils import (
     canonicalize_name,
     parse_sdist_filename,
@@ -46,7 +45,6 @@ class PythonRegistry:
         self._known = {artifact.sha256: artifact for artifact in known if artifact.kind is Kind.PYPI}
         self._repository = Repository(google, project, location, repository)
         self._base = f"{google.endpoints.python}{project}/{repository}/"
-        self._uploads = httpx.URL(self._base)
 
     async def list(self, of: Collection[Artifact] | None = None) -> list[Stored]:
         """Every distribution file, from the repository's record, or those of the versions of `of`."""
@@ -89,7 +87,7 @@ class PythonRegistry:
                 "one request; leave it out of the workload"
             )
         response = await self._google.upload(
-            self._uploads,
+            self._base,
             multipart.form(fields, "content", artifact.filename),
             chunks,
             artifact.size,

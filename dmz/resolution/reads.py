@@ -32,7 +32,7 @@ _CONNECT: Final = 10
 
 
 class Reads:
-    """Reads as whom `Google` speaks, within the same quota."""
+    """Reads as whom `Google` speaks, and no faster than a quota of its own lets it."""
 
     def __init__(self, google: Google, client: aiohttp.ClientSession) -> None:
         """`client`: sends no credentials of its own."""

@@ -7,7 +7,6 @@ however fast either is. The other process reads the same index; what it could no
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 import subprocess
@@ -22,7 +21,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from dmz.promotion.advisories.frames import received
+from dmz.promotion.advisories.frames import received, widen
 from dmz.promotion.advisories.lookup import Question
 from dmz.promotion.finding import Finding
 
@@ -35,8 +34,6 @@ ENOUGH: Final = 4000
 """Versions from which on it is worth starting a process, which takes as long as a thousand of them."""
 _AT_ONCE: Final = 50
 """Versions that are looked up at a time."""
-_PIPE: Final = 1 << 20
-"""Bytes that wait on the way, in either direction; as many as an unprivileged process may have."""
 _CODE: Final = "from dmz.promotion.advisories.worker import main; main()"
 
 _ANSWERS: Final = msgspec.msgpack.Decoder(list[Findings])
@@ -66,7 +63,7 @@ class Other:
         assert process.stdout
         self._questions: Final = process.stdin
         for pipe in (process.stdin, process.stdout):
-            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
+            widen(pipe)
         self.answers: Final = FileIO(process.stdout.fileno(), closefd=False)
         """Where they come, in messages of some at a time."""
 

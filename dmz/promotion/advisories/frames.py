@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import struct
 from typing import IO, Final
 
 _LENGTH: Final = struct.Struct("<Q")
+_PIPE: Final = 1 << 20
+"""Bytes."""
 _MOST: Final = 1 << 20
 """Bytes for which room is made before any has come."""
+
+
+def widen(pipe: IO[bytes]) -> None:
+    """Let as much wait in a pipe as an unprivileged process may: else its writer would wait for the reader.
+
+    Raises:
+        OSError: too much waits in other pipes.
+    """
+    fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
 
 
 def send(pipe: IO[bytes], body: bytes) -> None:

@@ -6,7 +6,6 @@ here, so that all read what was hashed.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import subprocess
@@ -21,7 +20,7 @@ import msgspec
 from dmz.collecting import uncollected
 from dmz.errors import InputError
 from dmz.promotion.advisories.archive import WHOLE, Share, Source
-from dmz.promotion.advisories.frames import received, send
+from dmz.promotion.advisories.frames import received, send, widen
 from dmz.promotion.advisories.rows import Batch, batches
 
 _LARGE: Final = 16 << 20
@@ -32,9 +31,6 @@ _FILES: Final = 64
 """Open files that are handed on."""
 _OPEN_FILES: Final = Path("/proc/self/fd")
 """Where a process opens anew what it was given: only Linux has that."""
-
-_PIPE: Final = 1 << 20
-"""Bytes of batches that wait for us; as many as an unprivileged process may have."""
 
 _CODE: Final = f"from {__name__} import main; main()"
 
@@ -78,8 +74,7 @@ def _reader(sources: Sequence[Source], share: Share) -> Iterator[IO[bytes]]:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(path).absolute()) for path in sys.path)},
     )
     assert process.stdout
-    # Else a process would wait for us with most of its batch in hand.
-    fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, _PIPE)
+    widen(process.stdout)
     try:
         yield process.stdout
     finally:
